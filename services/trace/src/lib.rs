@@ -1,1 +1,24 @@
-//! Placeholder.
+//! A trace as a tree, built from OTLP, and what may be asked of it.
+//!
+//! Nothing here does any I/O: bytes come in, findings go out. So what the
+//! command-line tool asserts of the demo, anyone can assert in their own tests.
+//!
+//! - [`id`], [`value`], [`span`], [`trace`]: the model.
+//! - [`otlp`]: from and to OTLP (protobuf, JSON, and Tempo's forms of both).
+//! - [`tree`]: parents and children, orphans, self-time, the critical path.
+//! - [`owed`]: what one answer of a service owes; completeness, defined once.
+
+pub mod id;
+pub mod otlp;
+pub mod owed;
+pub mod span;
+pub mod trace;
+pub mod tree;
+pub mod value;
+
+pub use id::{ParseIdError, SpanId, TraceId};
+pub use owed::{Answer, Caller, Completeness, Flaw, Owed, Tier};
+pub use span::{Span, SpanKind, StatusCode};
+pub use trace::Trace;
+pub use tree::Tree;
+pub use value::{Attributes, Value};
