@@ -16,6 +16,9 @@ pub mod trace;
 pub mod tree;
 pub mod value;
 
+#[cfg(test)]
+mod fixture;
+
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use owed::{Answer, Caller, Completeness, Flaw, Owed, Tier};
 pub use span::{Span, SpanKind, StatusCode};

@@ -20,6 +20,7 @@
 //! nothing that could be named: nobody knows how far it came.
 
 mod completeness;
+mod demo;
 
 use crate::id::SpanId;
 use crate::span::{Span, SpanKind};
@@ -27,45 +28,8 @@ use crate::trace::Trace;
 use crate::tree::{Place, Tree};
 
 pub use completeness::{Completeness, Flaw, Wanted};
-
-/// One of the demo's three services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Tier {
-    /// Answers users; calls the middleware.
-    Frontend,
-    /// Calls the backend.
-    Middleware,
-    /// Calls nobody.
-    Backend,
-}
-
-impl Tier {
-    /// All of them, in the order in which a request meets them.
-    pub const ALL: [Self; 3] = [Self::Frontend, Self::Middleware, Self::Backend];
-
-    /// Its `service.name`.
-    pub fn service(self) -> &'static str {
-        match self {
-            Self::Frontend => "frontend",
-            Self::Middleware => "middleware",
-            Self::Backend => "backend",
-        }
-    }
-
-    /// The path on which it does its work.
-    pub fn work_path(self) -> &'static str {
-        match self {
-            Self::Frontend => "/api/process",
-            Self::Middleware => "/api/transform",
-            Self::Backend => "/api/data",
-        }
-    }
-
-    /// The tier that does its work on `path`.
-    pub fn of_work_path(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|tier| tier.work_path() == path)
-    }
-}
+pub use demo::Tier;
+use demo::{Step, is_of};
 
 /// What a caller did about a span of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,53 +95,6 @@ enum Debt {
     Whole,
 }
 
-/// One span of a chain.
-#[derive(Debug, PartialEq, Eq)]
-struct Step {
-    /// `None` where the caller could not know which tier it asked.
-    tier: Option<Tier>,
-    kind: SpanKind,
-    name: &'static str,
-}
-
-const fn step(tier: Tier, kind: SpanKind, name: &'static str) -> Step {
-    Step {
-        tier: Some(tier),
-        kind,
-        name,
-    }
-}
-
-/// The demo's spans, by the method of the first.
-static CHAIN: [[Step; 8]; 2] = [chain("GET /api/process"), chain("POST /api/process")];
-
-const fn chain(first: &'static str) -> [Step; 8] {
-    use SpanKind::{Client, Internal, Server};
-    use Tier::{Backend, Frontend, Middleware};
-    [
-        step(Frontend, Server, first),
-        step(Frontend, Internal, "frontend-process"),
-        step(Frontend, Client, "POST"),
-        step(Middleware, Server, "POST /api/transform"),
-        step(Middleware, Internal, "middleware-transform"),
-        step(Middleware, Client, "GET"),
-        step(Backend, Server, "GET /api/data"),
-        step(Backend, Internal, "backend-get-data"),
-    ]
-}
-
-/// `GET /` of each tier, and of one that is not known.
-static INDEX: [[Step; 1]; 4] = [
-    [step(Tier::Frontend, SpanKind::Server, "GET /")],
-    [step(Tier::Middleware, SpanKind::Server, "GET /")],
-    [step(Tier::Backend, SpanKind::Server, "GET /")],
-    [Step {
-        tier: None,
-        kind: SpanKind::Server,
-        name: "GET /",
-    }],
-];
-
 impl Owed {
     /// What an answer of the demo owes: the table at the top of this module.
     pub fn demo(answer: &Answer<'_>) -> Self {
@@ -186,18 +103,7 @@ impl Owed {
             return Self::nothing();
         }
         let asked = answer.tier.or_else(|| Tier::of_work_path(path));
-        let chain: Option<&'static [Step]> = match (answer.method, path, asked) {
-            ("GET", "/api/process", Some(Tier::Frontend)) => Some(&CHAIN[0]),
-            ("POST", "/api/process", Some(Tier::Frontend)) => Some(&CHAIN[1]),
-            ("POST", "/api/transform", Some(Tier::Middleware)) => Some(&CHAIN[0][3..]),
-            ("GET", "/api/data", Some(Tier::Backend)) => Some(&CHAIN[0][6..]),
-            ("GET", "/", Some(Tier::Frontend)) => Some(&INDEX[0]),
-            ("GET", "/", Some(Tier::Middleware)) => Some(&INDEX[1]),
-            ("GET", "/", Some(Tier::Backend)) => Some(&INDEX[2]),
-            ("GET", "/", None) => Some(&INDEX[3]),
-            _ => None,
-        };
-        let debt = match chain {
+        let debt = match demo::steps(asked, answer.method, path) {
             Some(steps) if (200..300).contains(&answer.status) => Debt::Chain(steps),
             _ => Debt::Server {
                 tier: asked,
@@ -362,29 +268,6 @@ impl Owed {
     /// Whether that this parent is absent is as it should be.
     fn forgives(&self, missing: SpanId) -> bool {
         self.caller == Caller::Unexported(missing)
-    }
-}
-
-impl Step {
-    fn is(&self, span: &Span) -> bool {
-        span.kind == self.kind && span.name == self.name && is_of(span, self.tier)
-    }
-
-    fn wanted(&self) -> Wanted {
-        Wanted::Span {
-            tier: self.tier,
-            kind: self.kind,
-            name: self.name.into(),
-            status: None,
-        }
-    }
-}
-
-fn is_of(span: &Span, tier: Option<Tier>) -> bool {
-    let service = span.service();
-    match tier {
-        Some(tier) => service == tier.service(),
-        None => Tier::ALL.iter().any(|tier| service == tier.service()),
     }
 }
 

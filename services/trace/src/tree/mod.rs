@@ -204,8 +204,9 @@ impl<'t> Tree<'t> {
         for child in self.children(node) {
             let child = self.nodes[child].span;
             let start = child.start_unix_nanos.min(span.end_unix_nanos);
+            let end = child.end_unix_nanos.min(span.end_unix_nanos);
             own += start.saturating_sub(covered_to);
-            covered_to = covered_to.max(child.end_unix_nanos.min(span.end_unix_nanos));
+            covered_to = covered_to.max(start).max(end);
         }
         own + span.end_unix_nanos.saturating_sub(covered_to)
     }
