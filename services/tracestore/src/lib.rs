@@ -1,3 +1,5 @@
 //! A bounded in-memory trace store: OTLP in, Tempo's HTTP API out.
 
 pub mod model;
+pub mod store;
+pub mod wire;

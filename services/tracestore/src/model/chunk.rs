@@ -117,6 +117,8 @@ pub struct TraceEntry {
     pub root: Row,
     /// Bytes of its spans on the wire.
     pub wire_bytes: u32,
+    /// Whether spans of it were refused because it had grown too large.
+    pub cut: bool,
     /// Its latest row; [`Chunk::trace_rows`] follows the chain from here.
     pub(super) last: Row,
 }
@@ -149,10 +151,6 @@ macro_rules! columns {
         }
 
         impl Columns {
-            pub(super) fn reserve(&mut self, rows: usize) {
-                $(self.$name.reserve_exact(rows);)*
-            }
-
             pub(super) fn shrink(&mut self) {
                 $(self.$name.shrink_to_fit();)*
             }

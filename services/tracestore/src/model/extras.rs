@@ -92,7 +92,7 @@ impl<'a> Event<'a> {
                 (1, Field::Fixed64(v)) => event.time_ns = v,
                 (2, Field::Bytes(v)) => event.name = std::str::from_utf8(v).unwrap_or_default(),
                 (4, Field::Varint(_)) => {
-                    event.dropped_attributes = field.varint32(4).unwrap_or_default()
+                    event.dropped_attributes = field.varint32(4).unwrap_or_default();
                 }
                 _ => {}
             }
@@ -134,10 +134,10 @@ impl<'a> Link<'a> {
                 (1, Field::Bytes(v)) => link.trace_id = v,
                 (2, Field::Bytes(v)) => link.span_id = v,
                 (3, Field::Bytes(v)) => {
-                    link.trace_state = std::str::from_utf8(v).unwrap_or_default()
+                    link.trace_state = std::str::from_utf8(v).unwrap_or_default();
                 }
                 (5, Field::Varint(_)) => {
-                    link.dropped_attributes = field.varint32(5).unwrap_or_default()
+                    link.dropped_attributes = field.varint32(5).unwrap_or_default();
                 }
                 (6, Field::Fixed32(v)) => link.flags = v,
                 _ => {}

@@ -31,12 +31,12 @@ pub struct Memo {
 /// A code, and the number of the chunk it belongs to.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known<T> {
-    chunk: Option<u64>,
+    chunk: Option<u32>,
     code: T,
 }
 
 impl<T: Copy> Known<T> {
-    fn get(&mut self, chunk: u64, find: impl FnOnce() -> T) -> T {
+    fn get(&mut self, chunk: u32, find: impl FnOnce() -> T) -> T {
         if self.chunk != Some(chunk) {
             *self = Known {
                 chunk: Some(chunk),
@@ -59,13 +59,6 @@ impl Memo {
 }
 
 impl Chunk {
-    /// A chunk with room for so many spans.
-    pub fn with_capacity(rows: usize) -> Self {
-        let mut chunk = Chunk::default();
-        chunk.columns.reserve(rows);
-        chunk
-    }
-
     /// Adds a trace without spans and returns its slot. The caller gives it a span right away.
     pub fn add_trace(&mut self, id: u128) -> Slot {
         let slot = to_u32(self.traces.len());
@@ -76,6 +69,7 @@ impl Chunk {
             spans: 0,
             root: NO_ROW,
             wire_bytes: 0,
+            cut: false,
             last: NO_ROW,
         });
         slot
@@ -84,7 +78,7 @@ impl Chunk {
     /// Adds a span of `batch` to the trace in `slot`. `number` names this chunk to the memo.
     pub fn insert(
         &mut self,
-        number: u64,
+        number: u32,
         slot: Slot,
         span: &SpanRecord,
         batch: &Batch<'_>,
@@ -151,6 +145,11 @@ impl Chunk {
                 )
             });
         Inserted::Stored
+    }
+
+    /// Notes that the trace was refused spans, because it or the chunk is too large.
+    pub fn mark_cut(&mut self, slot: Slot) {
+        self.traces[slot as usize].cut = true;
     }
 
     /// Marks the traces before `slot` as evicted.

@@ -3,6 +3,8 @@
 //! Called by `wire` (requests), by the views of this module (values, events, links kept as raw bytes) and by the
 //! by-id answers. Source: <https://protobuf.dev/programming-guides/encoding/>.
 
+use std::ops::Range;
+
 /// Groups may nest this deep before the input is refused; nobody sends groups, so it only bounds the stack.
 const MAX_GROUP_DEPTH: u32 = 16;
 
@@ -27,6 +29,12 @@ pub enum DecodeError {
     /// Attribute values, or groups, nested too deep.
     #[error("values are nested too deep")]
     Depth,
+    /// A parent's or a link's id of another length than 0 and its own.
+    #[error("an id has the wrong length")]
+    IdLength,
+    /// 4 GiB and more are not handled.
+    #[error("the message is larger than 4 GiB")]
+    TooLarge,
 }
 
 /// One field's payload, as its wire type says.
@@ -111,21 +119,45 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn next_field(&mut self) -> Result<Option<(u32, Field<'a>)>, DecodeError> {
         while !self.rest.is_empty() {
-            let (number, wire_type) = self.key()?;
-            let field = match wire_type {
-                0 => Field::Varint(self.varint()?),
-                1 => Field::Fixed64(u64::from_le_bytes(self.fixed()?)),
-                2 => Field::Bytes(self.bytes()?),
-                5 => Field::Fixed32(u32::from_le_bytes(self.fixed()?)),
-                3 => {
-                    self.skip_group(number, 0)?;
-                    continue;
-                }
-                _ => return Err(DecodeError::Key),
-            };
-            return Ok(Some((number, field)));
+            if let Some(found) = self.field_or_group()? {
+                return Ok(Some(found));
+            }
         }
         Ok(None)
+    }
+
+    /// The same, with the field's place in `message`, which is what this reader was made from.
+    #[inline]
+    pub fn next_place(
+        &mut self,
+        message: &[u8],
+    ) -> Result<Option<(Range<usize>, u32, Field<'a>)>, DecodeError> {
+        while !self.rest.is_empty() {
+            let start = message.len() - self.rest.len();
+            if let Some((number, field)) = self.field_or_group()? {
+                let end = message.len() - self.rest.len();
+                return Ok(Some((start..end, number, field)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `None` for a group, which nobody defines and which has been skipped.
+    #[inline]
+    fn field_or_group(&mut self) -> Result<Option<(u32, Field<'a>)>, DecodeError> {
+        let (number, wire_type) = self.key()?;
+        let field = match wire_type {
+            0 => Field::Varint(self.varint()?),
+            1 => Field::Fixed64(u64::from_le_bytes(self.fixed()?)),
+            2 => Field::Bytes(self.bytes()?),
+            5 => Field::Fixed32(u32::from_le_bytes(self.fixed()?)),
+            3 => {
+                self.skip_group(number, 0)?;
+                return Ok(None);
+            }
+            _ => return Err(DecodeError::Key),
+        };
+        Ok(Some((number, field)))
     }
 
     #[inline]
@@ -246,10 +278,11 @@ pub fn put_bytes_field(out: &mut Vec<u8>, number: u32, value: &[u8]) {
 
 /// Appends a message field whose content `write` appends; the length is put in front afterwards.
 pub fn put_message_field(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
-    put_varint(out, u64::from(number << 3 | 2));
+    put_varint(out, u64::from((number << 3) | 2));
     let start = out.len();
     write(out);
-    let mut length = Vec::with_capacity(5);
-    put_varint(&mut length, (out.len() - start) as u64);
-    out.splice(start..start, length);
+    let end = out.len();
+    put_varint(out, (end - start) as u64);
+    let length_bytes = out.len() - end;
+    out[start..].rotate_right(length_bytes);
 }
