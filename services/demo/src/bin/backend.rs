@@ -1,0 +1,7 @@
+//! The backend of the tracing demo, as a program: `backend --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tdemo_services::program::main_for(tdemo_services::Tier::Backend)
+}
