@@ -1,0 +1,360 @@
+//! The export thread: takes spans from the queue in batches, keeps a few of
+//! them on their way to the receiver, and settles each in the ledger.
+//!
+//! Started by `processor::ExportProcessor`; delivery of one batch, retries
+//! included, is `exporter`'s business.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_sdk::trace::SpanData;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::exporter::{Delivery, Exporter};
+use crate::ledger::Ledger;
+use crate::processor::Drained;
+use crate::report::Reporter;
+use crate::settings::BatchSettings;
+
+/// Batches on their way at once: hides the receiver's latency, and bounds what
+/// a receiver that comes back gets at once.
+const MAX_IN_FLIGHT: usize = 4;
+/// Estimated bytes in a batch (an upper bound of its encoding): half of what a
+/// gRPC receiver takes by default (4 MiB; the Collector's and tonic's default).
+const MAX_BATCH_BYTES: u64 = 2 << 20;
+
+/// A span in the queue with its estimated bytes.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) span: SpanData,
+    pub(crate) bytes: u64,
+}
+
+/// What a handle may ask of the worker.
+pub(crate) enum Command {
+    /// Settle everything that has ended by now.
+    Flush {
+        until: Instant,
+        reply: mpsc::SyncSender<Drained>,
+    },
+    /// The same, and then stop for good.
+    Stop {
+        until: Instant,
+        reply: mpsc::SyncSender<Drained>,
+    },
+}
+
+/// Wakes the worker, at most once for each time it goes to sleep, so that a
+/// span costs an application thread no system call.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    armed: AtomicBool,
+    notify: Notify,
+}
+
+impl Alarm {
+    pub(crate) fn ring(&self) {
+        // The load keeps the cache line shared while the worker is awake.
+        if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
+            self.notify.notify_one();
+        }
+    }
+}
+
+/// A batch on its way. `first` is the number of spans taken before it.
+struct InFlight {
+    first: u64,
+    spans: u64,
+    bytes: u64,
+}
+
+/// A caller of `flush`, waiting for the first `spans` spans to be settled.
+struct Waiter {
+    spans: u64,
+    until: Instant,
+    reply: mpsc::SyncSender<Drained>,
+}
+
+pub(crate) struct Worker {
+    ledger: Arc<Ledger>,
+    alarm: Arc<Alarm>,
+    incoming: mpsc::Receiver<Queued>,
+    commands: UnboundedReceiver<Command>,
+    batch: BatchSettings,
+    exporter: Arc<Exporter>,
+    resource: Arc<ResourceAttributesWithSchema>,
+    reporter: Reporter,
+    /// A span that did not fit into the batch before.
+    held_back: Option<Queued>,
+    in_flight: HashMap<Id, InFlight>,
+    deliveries: JoinSet<Delivery>,
+    waiters: Vec<Waiter>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        ledger: Arc<Ledger>,
+        alarm: Arc<Alarm>,
+        incoming: mpsc::Receiver<Queued>,
+        commands: UnboundedReceiver<Command>,
+        batch: BatchSettings,
+        exporter: Exporter,
+        resource: ResourceAttributesWithSchema,
+    ) -> Self {
+        Self {
+            ledger,
+            alarm,
+            incoming,
+            commands,
+            batch,
+            reporter: Reporter::new(exporter.name()),
+            exporter: Arc::new(exporter),
+            resource: Arc::new(resource),
+            held_back: None,
+            in_flight: HashMap::new(),
+            deliveries: JoinSet::new(),
+            waiters: Vec::new(),
+        }
+    }
+
+    /// Runs to the end on a runtime of its own; tells `ready` once it stands.
+    pub(crate) fn run_thread(self, ready: &mpsc::SyncSender<io::Result<()>>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                // The receiver waits for exactly this.
+                let _ = ready.send(Err(error));
+                return;
+            }
+        };
+        let _ = ready.send(Ok(()));
+        runtime.block_on(self.run());
+        // Not a plain drop: that would wait for a name look-up that hangs.
+        runtime.shutdown_background();
+    }
+
+    async fn run(mut self) {
+        let mut tick = Instant::now() + self.batch.schedule_delay;
+        loop {
+            let now = Instant::now();
+            let due = now >= tick || !self.waiters.is_empty();
+            if due {
+                tick = now + self.batch.schedule_delay;
+                self.reporter.dropped(self.ledger.dropped());
+            }
+            self.send_batches(due);
+            self.answer_waiters(now);
+            let wake_at = self.next_waiter().map_or(tick, |until| tick.min(until));
+            let room = self.in_flight.len() < MAX_IN_FLIGHT;
+            if room && self.arm() {
+                continue;
+            }
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Flush { until, reply }) => self.flush(until, reply),
+                    Some(Command::Stop { until, reply }) => {
+                        let drained = self.stop(until).await;
+                        // The caller may have stopped waiting.
+                        let _ = reply.send(drained);
+                        return;
+                    }
+                    // Every handle is gone, and the SDK has stopped the worker
+                    // before; nothing can be waiting but what a panic left.
+                    None => {
+                        self.stop(Instant::now() + self.batch.schedule_delay).await;
+                        return;
+                    }
+                },
+                Some(done) = self.deliveries.join_next_with_id() => self.settle(done),
+                () = self.alarm.notify.notified(), if room => {}
+                () = tokio::time::sleep_until(wake_at.into()) => {}
+            }
+        }
+    }
+
+    /// Prepares to sleep. `true` if a batch has become full meanwhile.
+    fn arm(&self) -> bool {
+        self.alarm.armed.store(true, Ordering::SeqCst);
+        let full = self.waiting() >= self.batch.max_batch_spans as u64;
+        if full {
+            self.alarm.armed.store(false, Ordering::SeqCst);
+        }
+        full
+    }
+
+    /// Spans that are admitted and not yet in a batch.
+    fn waiting(&self) -> u64 {
+        self.ledger.admitted().saturating_sub(self.ledger.taken())
+    }
+
+    /// Sends full batches, and if `all` also what does not fill one.
+    fn send_batches(&mut self, all: bool) {
+        while self.in_flight.len() < MAX_IN_FLIGHT {
+            let full = self.waiting() >= self.batch.max_batch_spans as u64;
+            if !(full || all) {
+                return;
+            }
+            let (spans, bytes) = self.take_batch();
+            if spans.is_empty() {
+                // Admitted, but the thread has yet to hand it over.
+                return;
+            }
+            self.send(spans, bytes);
+        }
+    }
+
+    fn take_batch(&mut self) -> (Vec<SpanData>, u64) {
+        let mut spans = Vec::new();
+        let mut bytes = 0;
+        while spans.len() < self.batch.max_batch_spans {
+            let next = self
+                .held_back
+                .take()
+                .or_else(|| self.incoming.try_recv().ok());
+            let Some(queued) = next else { break };
+            if !spans.is_empty() && bytes + queued.bytes > MAX_BATCH_BYTES {
+                self.held_back = Some(queued);
+                break;
+            }
+            bytes += queued.bytes;
+            spans.push(queued.span);
+        }
+        (spans, bytes)
+    }
+
+    fn send(&mut self, spans: Vec<SpanData>, bytes: u64) {
+        let first = self.ledger.taken();
+        let count = spans.len() as u64;
+        self.ledger.take(count);
+        let exporter = Arc::clone(&self.exporter);
+        let resource = Arc::clone(&self.resource);
+        let deadline = Instant::now() + self.batch.export_deadline;
+        let task = self
+            .deliveries
+            .spawn(async move { exporter.deliver(spans, &resource, deadline).await });
+        self.in_flight.insert(
+            task.id(),
+            InFlight {
+                first,
+                spans: count,
+                bytes,
+            },
+        );
+    }
+
+    fn settle(&mut self, done: Result<(Id, Delivery), JoinError>) {
+        let (id, delivery) = match done {
+            Ok(done) => done,
+            Err(error) => (error.id(), Delivery::broken(&error)),
+        };
+        let Some(batch) = self.in_flight.remove(&id) else {
+            return;
+        };
+        let failed = match &delivery {
+            Delivery::Accepted => 0,
+            Delivery::Partial { rejected, .. } => *rejected,
+            Delivery::Refused { .. } => batch.spans,
+        };
+        self.ledger.settle(batch.spans, failed, batch.bytes);
+        self.reporter.delivered(batch.spans, &delivery);
+    }
+
+    fn flush(&mut self, until: Instant, reply: mpsc::SyncSender<Drained>) {
+        self.exporter.hurry(true);
+        self.waiters.push(Waiter {
+            spans: self.ledger.admitted(),
+            until,
+            reply,
+        });
+    }
+
+    /// Answers the waiters whose spans are settled or whose time is up.
+    fn answer_waiters(&mut self, now: Instant) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        // Everything before this one is settled.
+        let oldest = self
+            .in_flight
+            .values()
+            .map(|batch| batch.first)
+            .min()
+            .unwrap_or_else(|| self.ledger.taken());
+        self.waiters.retain(|waiter| {
+            let drained = if oldest >= waiter.spans {
+                Drained::Fully
+            } else if now >= waiter.until {
+                Drained::Late { abandoned: 0 }
+            } else {
+                return true;
+            };
+            // The caller may have stopped waiting.
+            let _ = waiter.reply.send(drained);
+            false
+        });
+        if self.waiters.is_empty() {
+            self.exporter.hurry(false);
+        }
+    }
+
+    fn next_waiter(&self) -> Option<Instant> {
+        self.waiters.iter().map(|waiter| waiter.until).min()
+    }
+
+    /// Sends what is left until the deadline; the rest has failed.
+    async fn stop(&mut self, until: Instant) -> Drained {
+        self.ledger.close();
+        self.exporter.hurry(true);
+        let mut on_time = true;
+        loop {
+            self.send_batches(true);
+            if self.in_flight.is_empty() && self.waiting() == 0 {
+                break;
+            }
+            // A thread between being admitted and handing its span over needs
+            // a moment; there is no other way to hear of it.
+            let moment = if self.in_flight.is_empty() {
+                Instant::now() + Duration::from_millis(1)
+            } else {
+                until
+            };
+            tokio::select! {
+                Some(done) = self.deliveries.join_next_with_id() => self.settle(done),
+                () = tokio::time::sleep_until(moment.min(until).into()) => {
+                    if Instant::now() >= until {
+                        on_time = false;
+                        break;
+                    }
+                }
+            }
+        }
+        self.answer_waiters(Instant::now());
+        if on_time {
+            self.reporter.stopped(0);
+            return Drained::Fully;
+        }
+        self.deliveries.shutdown().await;
+        let abandoned = self.ledger.abandon_rest();
+        self.reporter.stopped(abandoned);
+        Drained::Late { abandoned }
+    }
+}
+
+impl Drop for Worker {
+    /// A worker that panics must not leave spans that nobody will ever send
+    /// looking as if they waited.
+    fn drop(&mut self) {
+        self.ledger.close();
+        self.ledger.abandon_rest();
+    }
+}
