@@ -194,8 +194,8 @@ mod tests {
         assert_eq!(pane["queries"][0]["query"], query);
         assert_eq!(pane["queries"][0]["tableType"], "traces");
         assert_eq!(pane.get("panelsState"), None);
-        let page = page_search(&"http://127.0.0.1:3200".parse().unwrap(), query);
-        let fragment = page.fragment().unwrap().to_owned();
+        let on_page = page_search(&"http://127.0.0.1:3200".parse().unwrap(), query);
+        let fragment = on_page.fragment().unwrap().to_owned();
         let read: Vec<_> = url::form_urlencoded::parse(fragment.as_bytes()).collect();
         assert_eq!(read, [("q".into(), query.into())]);
     }

@@ -1,11 +1,13 @@
 //! A client of Tempo's HTTP API, for the embedded store and a real Tempo alike.
 //! Used by `audit`; `cmd::load` opens it before anything is sent.
 
+mod search;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use tdemo_trace::otlp::tempo::TraceByIdResponse;
 use tdemo_trace::otlp::{self, OtlpError};
@@ -13,6 +15,8 @@ use tdemo_trace::{Trace, TraceId};
 use url::Url;
 
 use crate::load::target::{self, TargetError};
+
+pub use search::{Match, Window};
 
 /// How long one look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,6 +87,14 @@ pub enum TempoError {
         /// What it is instead.
         source: OtlpError,
     },
+    /// The answer is not what a search gives.
+    #[error("the answer to GET {url} is no search result: {reason}")]
+    Search {
+        /// What was asked for.
+        url: String,
+        /// What it is instead.
+        reason: String,
+    },
     /// Something else listens there.
     #[error("{url} does not answer like Tempo: GET /api/echo gave {status}")]
     NotTempo {
@@ -128,7 +140,13 @@ impl Tempo {
     /// Connects, and finds out which by-id route the backend has, so that a
     /// wrong URL is known before anything is sent.
     pub async fn open(base: TempoUrl) -> Result<Self, TempoError> {
+        Self::open_with(base, HeaderMap::new()).await
+    }
+
+    /// As [`Tempo::open`], with `headers` on every request: a tenant, a token.
+    pub async fn open_with(base: TempoUrl, headers: HeaderMap) -> Result<Self, TempoError> {
         let client = Client::builder()
+            .default_headers(headers)
             .user_agent(concat!("tdemo/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(LOOKUP_TIMEOUT)

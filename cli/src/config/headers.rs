@@ -16,7 +16,7 @@ use percent_encoding::percent_decode_str;
 use super::ConfigError;
 
 /// The variable that holds headers.
-pub const HEADERS_VARIABLE: &str = "TDEMO_HEADERS";
+pub(super) const HEADERS_VARIABLE: &str = "TDEMO_HEADERS";
 
 /// A backend that headers are sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

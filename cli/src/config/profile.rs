@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigError, Key};
 
 /// The profile that is used when none is named and the file has it.
-pub const DEFAULT_PROFILE: &str = "default";
+const DEFAULT_PROFILE: &str = "default";
 
 /// The name of the file, in the working directory and in the user's
 /// configuration directory.

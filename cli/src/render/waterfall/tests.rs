@@ -1,5 +1,5 @@
-use tdemo_trace::{Attributes, SpanId};
 use tdemo_trace::span::{Event, Link};
+use tdemo_trace::{Attributes, SpanId};
 
 use super::*;
 use crate::render::cells::width;
