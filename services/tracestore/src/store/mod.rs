@@ -5,6 +5,7 @@
 //! [`SPANS_AT_A_TIME`] spans; a writer copies a chunk before it changes it if a reader still holds it. So reads do not
 //! block writes, and an answer is always of one moment.
 
+mod counters;
 mod index;
 mod limits;
 mod state;
@@ -12,12 +13,15 @@ mod state;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+use tdemo_trace::{Trace, TraceId};
 use tokio::sync::watch;
 
+use crate::byid::{self, Found};
 use crate::model::record::Batch;
 use crate::model::{Chunk, Memo, Slot};
 use state::State;
 
+pub use counters::{Counters, RefusalReason, Transport};
 pub use limits::Limits;
 pub use state::Stats;
 
@@ -48,6 +52,7 @@ pub struct Store {
     state: Mutex<State>,
     /// Counts the batches stored.
     version: watch::Sender<u64>,
+    counters: Counters,
 }
 
 impl Store {
@@ -56,6 +61,7 @@ impl Store {
         Store {
             state: Mutex::new(State::new(limits)),
             version: watch::Sender::new(0),
+            counters: Counters::default(),
         }
     }
 
@@ -96,6 +102,19 @@ impl Store {
     /// What the store holds, and what became of all spans that came in.
     pub fn stats(&self) -> Stats {
         self.state.lock().stats()
+    }
+
+    /// A stored trace, in the form that its judges work on.
+    pub fn trace(&self, trace_id: TraceId) -> Option<Trace> {
+        let (chunk, slot) = self.find(u128::from_be_bytes(trace_id.0))?;
+        let otlp = byid::protobuf_v1(&Found::new(&chunk, slot));
+        let spans = tdemo_trace::otlp::decode_protobuf(&otlp).ok()?;
+        Trace::one_from_otlp(trace_id, spans).ok()
+    }
+
+    /// What the receivers counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The bounds that the store was made with.

@@ -1,0 +1,117 @@
+//! OTLP/gRPC: `TraceService/Export`. tonic does the protocol; the message is handed over as the bytes it came in.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::server::{Grpc, UnaryService};
+use tonic::{Code, Status};
+
+use super::body::{BodyError, Metered};
+use super::{Encoding, MAX_REQUEST_BYTES, Receiver, Refusal};
+use crate::server::Body;
+
+const TRACES_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) -> Response<Body> {
+    let response = if request.uri().path() == TRACES_PATH {
+        let request = request.map(|body| Metered::new(body, &receiver.budget).map_err(body_status));
+        let mut response = Grpc::new(RawCodec)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .unary(ExportTraces(receiver), request)
+            .await;
+        not_retryable_when_too_large(&mut response);
+        response
+    } else {
+        let message = format!(
+            "unknown method {}: this receiver takes traces only",
+            request.uri().path()
+        );
+        Status::unimplemented(message).into_http()
+    };
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
+}
+
+fn body_status(error: BodyError) -> Status {
+    match error {
+        BodyError::Overload => Status::unavailable(Refusal::Overload.to_string()),
+        BodyError::Pause => Status::deadline_exceeded(error.to_string()),
+        BodyError::Transport(error) => Status::from_error(error.into()),
+    }
+}
+
+/// tonic calls a message over the limit `OUT_OF_RANGE`, which OTLP clients send again and again; grpc-go says
+/// `RESOURCE_EXHAUSTED`, which, without a delay to wait for, they do not.
+fn not_retryable_when_too_large(response: &mut Response<tonic::body::Body>) {
+    const GRPC_STATUS: &str = "grpc-status";
+    let code = |code: Code| HeaderValue::from(code as i32);
+    if response.headers().get(GRPC_STATUS) == Some(&code(Code::OutOfRange)) {
+        response
+            .headers_mut()
+            .insert(GRPC_STATUS, code(Code::ResourceExhausted));
+    }
+}
+
+struct ExportTraces(Arc<Receiver>);
+
+impl UnaryService<Bytes> for ExportTraces {
+    /// `ExportTraceServiceResponse`, empty: everything was taken.
+    type Response = ();
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<()>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let receiver = Arc::clone(&self.0);
+        Box::pin(async move {
+            match receiver
+                .traces(Encoding::Protobuf, request.into_inner())
+                .await
+            {
+                Ok(()) => Ok(tonic::Response::new(())),
+                Err(refusal) => Err(Status::new(refusal.grpc_code(), refusal.to_string())),
+            }
+        })
+    }
+}
+
+/// Messages as bytes, in; the empty message, out.
+#[derive(Debug, Clone, Copy, Default)]
+struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = ();
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = ();
+    type Error = Status;
+
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+}
