@@ -7,10 +7,12 @@
 //! - [`otlp`]: from and to OTLP (protobuf, JSON, and Tempo's forms of both).
 //! - [`tree`]: parents and children, orphans, self-time, the critical path.
 //! - [`owed`]: what one answer of a service owes; completeness, defined once.
+//! - [`rules`]: what else must be true of a trace, each rule with its source.
 
 pub mod id;
 pub mod otlp;
 pub mod owed;
+pub mod rules;
 pub mod span;
 pub mod trace;
 pub mod tree;

@@ -108,10 +108,22 @@ pub(crate) fn steps(asked: Option<Tier>, method: &str, path: &str) -> Option<&'s
 impl Step {
     /// Whether `span` is this one, its parent aside.
     pub(crate) fn is(&self, span: &Span) -> bool {
-        span.kind == self.kind && span.name == self.name && is_of(span, self.tier)
+        self.likeness(span) == 3
     }
 
-    pub(super) fn wanted(&self) -> Wanted {
+    /// In how many of service, kind and name `span` is like this one.
+    pub(crate) fn likeness(&self, span: &Span) -> u8 {
+        u8::from(self.is_of(span))
+            + u8::from(span.kind == self.kind)
+            + u8::from(span.name == self.name)
+    }
+
+    /// Whether `span` is of the right service.
+    pub(crate) fn is_of(&self, span: &Span) -> bool {
+        is_of(span, self.tier)
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
         Wanted::Span {
             tier: self.tier,
             kind: self.kind,

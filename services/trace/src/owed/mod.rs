@@ -29,7 +29,7 @@ use crate::tree::{Place, Tree};
 
 pub use completeness::{Completeness, Flaw, Wanted};
 pub use demo::Tier;
-use demo::{Step, is_of};
+pub(crate) use demo::{Step, is_of};
 
 /// What a caller did about a span of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,6 +131,24 @@ impl Owed {
         Self {
             debt: Debt::Nothing,
             caller: Caller::Silent,
+        }
+    }
+
+    /// What the caller did about a span of its own.
+    pub fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// Whether no span is owed and none may be there.
+    pub fn is_nothing(&self) -> bool {
+        self.debt == Debt::Nothing
+    }
+
+    /// The spans owed one by one, each the child of the one before.
+    pub(crate) fn chain(&self) -> Option<&'static [Step]> {
+        match self.debt {
+            Debt::Chain(steps) => Some(steps),
+            _ => None,
         }
     }
 
