@@ -216,6 +216,14 @@ impl Settings {
         .expect("a test reads every default")
     }
 
+    /// What `env` says, then the defaults; for a service that is embedded. An empty variable counts as unset.
+    pub fn from_env(
+        tier: Tier,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        Source { flags: None, env }.settings(tier)
+    }
+
     /// The next tier's base URL, the default one where none was given.
     pub(crate) fn next_url(&self) -> BaseUrl {
         let url = self.next.clone().or_else(|| Self::new(self.tier).next);
