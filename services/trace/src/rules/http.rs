@@ -35,6 +35,8 @@ const METHODS: [&str; 10] = [
     "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
 ];
 
+const STATUS_CODE: &str = "http.response.status_code";
+
 /// Query keys whose values must not be told.
 const SENSITIVE: [&str; 7] = [
     "AWSAccessKeyId",
@@ -82,7 +84,7 @@ const SERVER: [Need; 13] = [
     need("http.request.method", "string", When::Always),
     need("url.path", "string", When::Always),
     need("url.scheme", "string", When::Always),
-    need("http.response.status_code", "int", When::Answered),
+    need(STATUS_CODE, "int", When::Answered),
     need("http.route", "string", When::DemoRouted),
     need("server.address", "string", When::Demo),
     need("server.port", "int", When::Demo),
@@ -99,7 +101,7 @@ const CLIENT: [Need; 8] = [
     need("url.full", "string", When::Always),
     need("server.address", "string", When::Always),
     need("server.port", "int", When::Always),
-    need("http.response.status_code", "int", When::Answered),
+    need(STATUS_CODE, "int", When::Answered),
     need("network.protocol.version", "string", When::DemoAnswered),
     need("http.request.resend_count", "int", When::Free),
     need("network.peer.port", "int", When::Free),
@@ -128,7 +130,7 @@ pub(super) fn both_kinds<'s>(subject: &Subject<'s>) -> impl Iterator<Item = &'s 
 
 /// The status code, where it is there and an integer.
 pub(super) fn status_code(span: &Span) -> Option<i64> {
-    span.attributes.get_int("http.response.status_code")
+    span.attributes.get_int(STATUS_CODE)
 }
 
 pub(super) fn old_keys(subject: &Subject<'_>, out: &mut Findings) {
@@ -314,10 +316,9 @@ pub(super) fn entry(subject: &Subject<'_>, out: &mut Findings) {
             );
         }
     }
-    const STATUS: &str = "http.response.status_code";
     // That it is not there at all, other rules tell of spans that went well.
-    let told = span.status.code != StatusCode::Error || has_old_key(span, STATUS);
-    match span.attributes.get(STATUS) {
+    let told = span.status.code != StatusCode::Error || has_old_key(span, STATUS_CODE);
+    match span.attributes.get(STATUS_CODE) {
         None if told => {}
         Some(code)
             if code
@@ -325,7 +326,10 @@ pub(super) fn entry(subject: &Subject<'_>, out: &mut Findings) {
                 .is_none_or(|code| code == i64::from(answer.status)) => {}
         found => out.span(
             span,
-            format!("{STATUS} = {} (int), as it was answered", answer.status),
+            format!(
+                "{STATUS_CODE} = {} (int), as it was answered",
+                answer.status
+            ),
             found.map_or_else(|| "none".to_owned(), ToString::to_string),
         ),
     }
@@ -346,7 +350,7 @@ pub(super) fn both_sides(subject: &Subject<'_>, out: &mut Findings) {
         let path = server.attributes.get_str("url.path").map(str::to_owned);
         for (what, sent, taken) in [
             ("http.request.method", method(client), method(server)),
-            ("http.response.status_code", code(client), code(server)),
+            (STATUS_CODE, code(client), code(server)),
             ("path", full, path),
         ] {
             if let (Some(sent), Some(taken)) = (sent, taken)
