@@ -7,9 +7,11 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tdemo_harness::Stack;
 
 use crate::ctx::Ctx;
 
@@ -38,7 +40,22 @@ pub struct Running {
 }
 
 impl Running {
-    /// Whether `url` is one of its three services.
+    /// The addresses of a stack in this process.
+    pub fn of(stack: &Stack) -> Self {
+        let urls = stack.urls().clone();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            pid: std::process::id(),
+            frontend_url: urls.frontend,
+            middleware_url: urls.middleware,
+            backend_url: urls.backend,
+            otlp_grpc_url: urls.otlp_grpc,
+            otlp_http_url: urls.otlp_http,
+            tempo_url: urls.tempo,
+        }
+    }
+
+    /// Whether `url` is on one of its three services.
     pub fn serves(&self, url: &str) -> bool {
         [&self.frontend_url, &self.middleware_url, &self.backend_url]
             .into_iter()
@@ -46,8 +63,8 @@ impl Running {
             .any(|rest| rest.starts_with('/'))
     }
 
-    /// Every base URL of it.
-    pub fn urls(&self) -> [&str; 6] {
+    /// Whether one of its parts listens on `address`.
+    pub fn holds(&self, address: SocketAddr) -> bool {
         [
             &self.frontend_url,
             &self.middleware_url,
@@ -56,6 +73,9 @@ impl Running {
             &self.otlp_http_url,
             &self.tempo_url,
         ]
+        .into_iter()
+        .filter_map(|url| url.rsplit_once(':'))
+        .any(|(_, port)| port.parse() == Ok(address.port()))
     }
 }
 
@@ -66,19 +86,22 @@ impl RuntimeDir {
     /// `$XDG_RUNTIME_DIR/tdemo`, or where that is unset, as on macOS, a
     /// directory of the user in `$TMPDIR`.
     pub fn of(ctx: &Ctx) -> Self {
-        let dir = match ctx.env("XDG_RUNTIME_DIR") {
-            Some(dir) => Path::new(&dir).join("tdemo"),
-            None => {
-                let user = ctx.env("USER").unwrap_or_else(|| "user".to_owned());
-                ctx.temp_dir().join(format!("tdemo-{user}"))
-            }
-        };
-        Self(dir)
+        if let Some(dir) = ctx.env("XDG_RUNTIME_DIR") {
+            Self(Path::new(&dir).join("tdemo"))
+        } else {
+            let user = ctx.env("USER").unwrap_or_else(|| "user".to_owned());
+            Self(ctx.temp_dir().join(format!("tdemo-{user}")))
+        }
     }
 
     /// The files are in `dir`.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
         Self(dir.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Says that `running` runs, until the result is dropped.
@@ -137,16 +160,10 @@ fn live(path: &Path) -> Option<Running> {
 
 /// A file that says what runs here; dropping it removes the file.
 #[derive(Debug)]
+#[must_use]
 pub struct Announcement {
     path: PathBuf,
     _lock: File,
-}
-
-impl Announcement {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for Announcement {

@@ -105,6 +105,13 @@ pub enum TempoError {
     },
 }
 
+impl TempoError {
+    /// Whether the backend says that the question itself is wrong.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::BAD_REQUEST)
+    }
+}
+
 fn said(body: &str) -> String {
     match body.lines().next().unwrap_or_default() {
         "" => String::new(),

@@ -1,5 +1,9 @@
 //! The load engine against small servers of every temper: what each does must
 //! be counted as what it is, and none may hang the run.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it must be"
+)]
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -102,7 +106,7 @@ fn plan(address: SocketAddr, count: u64) -> Plan {
 
 async fn run(plan: &Plan) -> Run {
     let progress = Arc::new(Progress::new(plan));
-    let run = engine::run(plan, Arc::clone(&progress), CancellationToken::new())
+    let run = engine::run(plan, &progress, &CancellationToken::new())
         .await
         .unwrap();
     let cancelled = run
@@ -374,7 +378,7 @@ async fn https_to_a_plain_server_is_a_tls_error() {
 async fn a_name_without_address_is_known_before_anything_is_sent() {
     let plan = Plan::new("http://nobody.invalid/".parse().unwrap());
     let progress = Arc::new(Progress::new(&plan));
-    let error = engine::run(&plan, progress, CancellationToken::new())
+    let error = engine::run(&plan, &progress, &CancellationToken::new())
         .await
         .unwrap_err();
     assert!(
@@ -420,7 +424,7 @@ async fn a_stop_drains_what_is_in_flight() {
     })
     .await;
     let plan = plan(address, 1_000_000);
-    let run = engine::run(&plan, Arc::new(Progress::new(&plan)), stop)
+    let run = engine::run(&plan, &Arc::new(Progress::new(&plan)), &stop)
         .await
         .unwrap();
     assert!(run.stopped);
@@ -448,7 +452,7 @@ async fn what_does_not_drain_is_cancelled_and_counted() {
         drain: Duration::from_millis(50),
         ..plan(address, 1_000_000)
     };
-    let run = engine::run(&plan, Arc::new(Progress::new(&plan)), stop)
+    let run = engine::run(&plan, &Arc::new(Progress::new(&plan)), &stop)
         .await
         .unwrap();
     assert!(run.stopped);

@@ -98,8 +98,8 @@ pub struct Run {
 /// may still take `plan.drain`, then they count as cancelled.
 pub async fn run(
     plan: &Plan,
-    progress: Arc<Progress>,
-    stop: CancellationToken,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
 ) -> Result<Run, EngineError> {
     let connector: SharedConnector = Arc::new(Connector::new(plan).await?);
     let shares = plan.shares();
@@ -119,13 +119,13 @@ pub async fn run(
             timeout: plan.timeout,
             drain: plan.drain,
         };
-        let (progress, stop) = (Arc::clone(&progress), stop.clone());
+        let (progress, stop) = (Arc::clone(progress), stop.clone());
         let (hand_back, tally) = oneshot::channel();
         std::thread::Builder::new()
             .name(format!("load-{index}"))
             .spawn(move || {
                 // Nobody waits any more where the whole program is leaving.
-                let _ = hand_back.send(work(worker, share, &runtime, progress, index, &stop));
+                let _ = hand_back.send(work(worker, share, &runtime, &progress, index, &stop));
             })
             .map_err(EngineError::Start)?;
         tallies.push(tally);
@@ -156,7 +156,7 @@ fn work(
     worker: Worker,
     share: Share,
     runtime: &tokio::runtime::Runtime,
-    progress: Arc<Progress>,
+    progress: &Arc<Progress>,
     index: usize,
     stop: &CancellationToken,
 ) -> Tally {
@@ -164,7 +164,7 @@ fn work(
     let local = LocalSet::new();
     let mut connections = JoinSet::new();
     for _ in 0..share.connections {
-        let (worker, progress) = (Rc::clone(&worker), Arc::clone(&progress));
+        let (worker, progress) = (Rc::clone(&worker), Arc::clone(progress));
         connections.spawn_local_on(
             async move { worker.keep_busy(&progress.0[index]).await },
             &local,

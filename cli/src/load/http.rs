@@ -231,11 +231,8 @@ impl Connection {
 /// What an error before the answer's head came to.
 fn failure(error: &hyper::Error) -> Failure {
     let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
-    let tls = causes(error).any(|cause| cause.is::<rustls::Error>())
-        || io.is_some_and(|io| {
-            io.get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>())
-        });
+    let tls = causes(error).any(<dyn StdError>::is::<rustls::Error>)
+        || io.and_then(io::Error::get_ref).is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>);
     let class = if tls {
         ErrorClass::Tls
     } else if io.is_some()

@@ -2,7 +2,10 @@
 
 pub mod cells;
 pub mod json;
+pub mod matches;
 pub mod number;
 pub mod progress;
+pub mod settings;
 pub mod text;
+pub mod up;
 pub mod waterfall;

@@ -1,0 +1,216 @@
+//! What a stack is made of: addresses, the three services' settings, their
+//! telemetry, the store's limits. Read by `stack`; built by whoever starts one.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tdemo_services::{Settings, Tier};
+use tdemo_telemetry::TelemetrySettings;
+use tdemo_telemetry::settings::ExporterSettings;
+use tdemo_tracestore::Limits;
+
+/// Variables that would point the stack's telemetry elsewhere or rename its
+/// services. The stack keeps its own names and its own receiver.
+const IGNORED: [&str; 3] = [
+    "OTEL_SERVICE_NAME",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+];
+/// Variables of the single services that the stack decides by itself.
+const OWN: [&str; 3] = ["LISTEN", "MIDDLEWARE_URL", "BACKEND_URL"];
+
+/// Where the stack listens; port 0 takes a free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The frontend.
+    pub frontend: SocketAddr,
+    /// The middleware.
+    pub middleware: SocketAddr,
+    /// The backend.
+    pub backend: SocketAddr,
+    /// The OTLP/gRPC receiver.
+    pub otlp_grpc: SocketAddr,
+    /// The OTLP/HTTP receiver.
+    pub otlp_http: SocketAddr,
+    /// The trace store's Tempo API.
+    pub tempo: SocketAddr,
+}
+
+impl Addresses {
+    /// The usual ports of the demo, OTLP and Tempo, on loopback.
+    pub const USUAL: Self = Self {
+        frontend: loopback(5000),
+        middleware: loopback(5001),
+        backend: loopback(5002),
+        otlp_grpc: loopback(4317),
+        otlp_http: loopback(4318),
+        tempo: loopback(3200),
+    };
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+impl Default for Addresses {
+    /// Free ports on loopback.
+    fn default() -> Self {
+        Self {
+            frontend: loopback(0),
+            middleware: loopback(0),
+            backend: loopback(0),
+            otlp_grpc: loopback(0),
+            otlp_http: loopback(0),
+            tempo: loopback(0),
+        }
+    }
+}
+
+/// A setting of the stack that cannot be used: one line that names it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// One of a service.
+    #[error(transparent)]
+    Service(#[from] tdemo_services::SettingsError),
+    /// One of its telemetry.
+    #[error(transparent)]
+    Telemetry(#[from] tdemo_telemetry::SettingsError),
+}
+
+/// What a stack is made of. The default is what the services do by themselves:
+/// 50 ms and 100 ms of simulated work, every request traced.
+#[derive(Debug, Clone)]
+pub struct StackConfig {
+    /// Where to listen.
+    pub addresses: Addresses,
+    /// The frontend's settings. Its next tier is the stack's own, whatever they
+    /// say; so it is with the middleware's.
+    pub frontend: Settings,
+    /// The middleware's settings.
+    pub middleware: Settings,
+    /// The backend's settings.
+    pub backend: Settings,
+    /// Sampling, batching and mirrors of all three. The exporter always goes to
+    /// the stack's own receiver, and names are the stack's own.
+    pub telemetry: TelemetrySettings,
+    /// How much the store holds.
+    pub store: Limits,
+    /// Variables that are set and have no say here.
+    pub ignored: Vec<&'static str>,
+    /// What the environment says of exporting, for [`StackConfig::export_also_to`].
+    exporter: ExporterSettings,
+}
+
+impl Default for StackConfig {
+    fn default() -> Self {
+        Self {
+            addresses: Addresses::default(),
+            frontend: Settings::new(Tier::Frontend),
+            middleware: Settings::new(Tier::Middleware),
+            backend: Settings::new(Tier::Backend),
+            telemetry: TelemetrySettings::default(),
+            store: Limits::default(),
+            ignored: Vec::new(),
+            exporter: ExporterSettings::default(),
+        }
+    }
+}
+
+impl StackConfig {
+    /// The default with what the services' own variables say (`MIDDLEWARE_WORK`,
+    /// `OTEL_TRACES_SAMPLER`, …), as far as it is not the stack's to decide.
+    /// `env` gives a variable's value.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let seen = |name: &str| {
+            if IGNORED.contains(&name) || OWN.contains(&name) {
+                None
+            } else {
+                env(name)
+            }
+        };
+        let mut telemetry = TelemetrySettings::from_env(&seen, TelemetrySettings::default())?;
+        telemetry
+            .resource_attributes
+            .retain(|(key, _)| !key.starts_with("service."));
+        Ok(Self {
+            addresses: Addresses::default(),
+            frontend: Settings::from_env(Tier::Frontend, &seen)?,
+            middleware: Settings::from_env(Tier::Middleware, &seen)?,
+            backend: Settings::from_env(Tier::Backend, &seen)?,
+            exporter: std::mem::take(&mut telemetry.exporter),
+            telemetry,
+            store: Limits::default(),
+            ignored: IGNORED
+                .into_iter()
+                .filter(|name| env(name).is_some_and(|value| !value.is_empty()))
+                .collect(),
+        })
+    }
+
+    /// Has the services export every span to the OTLP receiver at the base URL
+    /// `url` as well, with the protocol, headers, compression and certificate
+    /// of the environment. `setting` names the URL's origin in an error.
+    pub fn export_also_to(&mut self, setting: &str, url: &str) -> Result<(), ConfigError> {
+        let own = &self.exporter;
+        let endpoint = ExporterSettings::for_base(setting, own.protocol, url)?.endpoint;
+        self.telemetry.mirrors.push(ExporterSettings {
+            endpoint,
+            ..own.clone()
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn config(variables: &[(&str, &str)]) -> Result<StackConfig, ConfigError> {
+        let variables: HashMap<&str, &str> = variables.iter().copied().collect();
+        StackConfig::from_env(&|name| variables.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn work_is_honoured_and_foreign_receivers_and_names_are_not() {
+        let config = config(&[
+            ("MIDDLEWARE_WORK", "0"),
+            ("BACKEND_WORK", "5ms"),
+            ("BACKEND_URL", "https://elsewhere"),
+            ("OTEL_SERVICE_NAME", "mine"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "not even a URL"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=mine,team=a"),
+        ])
+        .unwrap();
+        assert_eq!(config.middleware.work, "0".parse().unwrap());
+        assert_eq!(config.backend.work, "5ms".parse().unwrap());
+        assert_eq!(config.telemetry.service_name, None);
+        let team = [("team".to_owned(), "a".to_owned())];
+        assert_eq!(config.telemetry.resource_attributes, team);
+        assert_eq!(
+            config.ignored,
+            ["OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        let error = config(&[("BACKEND_WORK", "soon")]).unwrap_err().to_string();
+        assert!(error.contains("BACKEND_WORK"), "{error}");
+        let mut config = config(&[]).unwrap();
+        let error = config.export_also_to("--otlp-endpoint", "nowhere");
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("--otlp-endpoint"), "{error}");
+    }
+
+    #[test]
+    fn a_mirror_takes_what_the_environment_says_of_exporting() {
+        let mut config = config(&[("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")]).unwrap();
+        config
+            .export_also_to("--otlp-endpoint", "http://collector:4317")
+            .unwrap();
+        let mirror = &config.telemetry.mirrors[0];
+        assert_eq!(mirror.endpoint, "http://collector:4317/");
+        assert_eq!(mirror.headers["x-key"], "secret");
+        assert!(config.telemetry.exporter.headers.is_empty());
+    }
+}
