@@ -16,7 +16,10 @@ const PROFILE_VARIABLE: &str = "TDEMO_PROFILE";
 /// Where everything is. A flag beats its variable, which beats the profile.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connections")]
-#[expect(clippy::doc_markdown, reason = "the texts are help in a terminal, where backticks would stay")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the texts are help in a terminal, where backticks would stay"
+)]
 pub struct Connections {
     /// The frontend, or any URL to request; without it a stack of our own is
     /// started [env: TDEMO_TARGET]
@@ -179,7 +182,10 @@ mod tests {
                 .find(|arg| arg.get_long() == Some(key.name()))
                 .unwrap_or_else(|| panic!("no flag --{}", key.name()));
             let help = arg.get_help().unwrap().to_string();
-            assert!(help.contains(&format!("[env: {}", key.variable())), "{help}");
+            assert!(
+                help.contains(&format!("[env: {}", key.variable())),
+                "{help}"
+            );
             let value = match key {
                 Key::GrafanaDatasourceUid | Key::Tenant | Key::HeaderFile => "x",
                 _ => "http://x",
@@ -206,7 +212,9 @@ mod tests {
         assert_eq!(known.file.unwrap().path, path);
         assert_eq!(known.settings.tempo_url.unwrap().as_str(), "http://t:1/");
         let other = Cli::parse_from(["x", "--profile", "b"]).connections;
-        let error = other.weigh(&variable, OtelVariables::WithTarget).unwrap_err();
+        let error = other
+            .weigh(&variable, OtelVariables::WithTarget)
+            .unwrap_err();
         assert!(error.to_string().starts_with("--profile b: "), "{error}");
     }
 }

@@ -43,17 +43,20 @@ pub fn run(args: &ManArgs, ctx: &Ctx) -> Result<Exit, Failure> {
         None => "tdemo".to_owned(),
         Some(name) => format!("tdemo-{name}"),
     };
-    let page = pages.iter().find(|page| name(page) == wanted).ok_or_else(|| {
-        let names: Vec<_> = pages
-            .iter()
-            .filter_map(|page| name(page).strip_prefix("tdemo-"))
-            .collect();
-        Failure::Usage(format!(
-            "{:?} is no subcommand of tdemo; there are {}",
-            args.subcommand.as_deref().unwrap_or_default(),
-            names.join(", ")
-        ))
-    })?;
+    let page = pages
+        .iter()
+        .find(|page| name(page) == wanted)
+        .ok_or_else(|| {
+            let names: Vec<_> = pages
+                .iter()
+                .filter_map(|page| name(page).strip_prefix("tdemo-"))
+                .collect();
+            Failure::Usage(format!(
+                "{:?} is no subcommand of tdemo; there are {}",
+                args.subcommand.as_deref().unwrap_or_default(),
+                names.join(", ")
+            ))
+        })?;
     ctx.print(|mut out| Man::new(page.clone()).render(&mut out))?;
     Ok(Exit::Good)
 }

@@ -88,10 +88,7 @@ impl ProfileFile {
             let upto = span.map_or(0, |span| span.start);
             ConfigError::Malformed {
                 file: path.clone(),
-                line: 1 + text.as_bytes()[..upto.min(text.len())]
-                    .iter()
-                    .filter(|byte| **byte == b'\n')
-                    .count(),
+                line: 1 + text.get(..upto).unwrap_or(text).matches('\n').count(),
                 reason,
             }
         };

@@ -369,7 +369,7 @@ fn bar(eighths: Range<usize>, cells: usize) -> String {
 }
 
 /// A moment in UTC, to the millisecond.
-fn moment(unix_nanos: u64) -> String {
+pub(super) fn moment(unix_nanos: u64) -> String {
     jiff::Timestamp::from_nanosecond(unix_nanos.into())
         .expect("64 bits of nanoseconds end in the year 2554")
         .strftime("%Y-%m-%d %H:%M:%S%.3f UTC")

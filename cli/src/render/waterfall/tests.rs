@@ -186,14 +186,16 @@ fn hostile_names_stay_on_their_line_and_in_their_column() {
 
 #[test]
 fn depth_and_size_are_no_danger() {
+    fn id_of(at: u16) -> SpanId {
+        SpanId(u64::from(at + 1).to_be_bytes())
+    }
     let deep = trace(
         (0..5_000u16)
             .map(|at| {
-                let mut deep = span(1, None, ("a", "step"), (0, 10));
-                let id = |at: u16| SpanId(u64::from(at + 1).to_be_bytes());
-                deep.id = id(at);
-                deep.parent = at.checked_sub(1).map(id);
-                deep
+                let mut one = span(1, None, ("a", "step"), (0, 10));
+                one.id = id_of(at);
+                one.parent = at.checked_sub(1).map(id_of);
+                one
             })
             .collect(),
     );
