@@ -162,9 +162,24 @@ impl Ledger {
         rest
     }
 
-    /// A consistent reading: settled before admitted, admitted before started,
-    /// because that is the order in which a span can only fall behind.
+    /// A consistent reading. Settled before admitted before started, the order
+    /// in which a span can only fall behind: so the sum holds in any case.
     pub(crate) fn snapshot(&self) -> LedgerSnapshot {
+        /// The worker settles a batch at a time, so the second one mostly does.
+        const ATTEMPTS: usize = 100;
+        let mut snapshot = self.read();
+        for _ in 0..ATTEMPTS {
+            // Settled meanwhile: what was admitted in its place is counted and
+            // it is not, and the queue would look longer than it ever was.
+            if self.settled() == snapshot.exported + snapshot.failed {
+                break;
+            }
+            snapshot = self.read();
+        }
+        snapshot
+    }
+
+    fn read(&self) -> LedgerSnapshot {
         let exported = self.worker.exported.load(Ordering::Acquire);
         let failed = self.worker.failed.load(Ordering::Acquire);
         let dropped = self.producers.dropped.load(Ordering::Acquire);

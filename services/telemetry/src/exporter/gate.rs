@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 /// The first pause after a failure; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause of our own accord.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause while a flush or a shutdown waits.
 const HURRIED_PAUSE: Duration = Duration::from_millis(100);
 
