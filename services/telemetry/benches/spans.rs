@@ -1,8 +1,6 @@
 //! What telemetry costs: a span on the application's thread, headers in and
 //! out, and spans a second through export to a receiver in the same process.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
