@@ -205,7 +205,7 @@ enum CompiledStage {
 
 #[derive(Debug)]
 enum Needle {
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
     Regex(Regex),
 }
 
@@ -249,7 +249,7 @@ impl CompiledStage {
             Ok(if regex {
                 Needle::Regex(line_regex(text)?)
             } else {
-                Needle::Text(Finder::new(text.as_bytes()).into_owned())
+                Needle::Text(Box::new(Finder::new(text.as_bytes()).into_owned()))
             })
         };
         Ok(Self::Line {

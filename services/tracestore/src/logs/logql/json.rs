@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 32;
 ///
 /// # Errors
 /// Why the line is not a JSON object. What came before the fault was handed over already.
-pub(super) fn fields(line: &str, field: &mut dyn FnMut(&str, &str)) -> Result<(), String> {
+pub(in crate::logs) fn fields(line: &str, field: &mut dyn FnMut(&str, &str)) -> Result<(), String> {
     object(line, &mut String::new(), 0, field).map_err(|error| error.to_string())
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// # Errors
 /// The first fault, with its byte (from 1): unless `strict`, reading went on after the word with
 /// the fault.
-pub(super) fn pairs(
+pub(in crate::logs) fn pairs(
     line: &str,
     strict: bool,
     pair: &mut dyn FnMut(&str, &str),
@@ -75,17 +75,17 @@ fn next(text: &str) -> Result<Pair<'_>, (usize, &'static str)> {
 /// Reads a value in quotes, which may hold JSON's escapes.
 fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut escaped = false;
-    let mut escapes = false;
+    let mut has_escapes = false;
     for (at, c) in text.char_indices().skip(1) {
         match c {
             _ if escaped => escaped = false,
             '\\' => {
                 escaped = true;
-                escapes = true;
+                has_escapes = true;
             }
             '"' => {
                 let (whole, after) = text.split_at(at + 1);
-                let value = if escapes {
+                let value = if has_escapes {
                     Cow::Owned(serde_json::from_str(whole).ok()?)
                 } else {
                     Cow::Borrowed(&whole[1..at])
