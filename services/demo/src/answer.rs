@@ -84,6 +84,14 @@ impl Refusal {
         }
     }
 
+    /// Whether there is no use in reading the rest of the request: it comes too slowly, or not at all.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Abort | Self::Body(BodyError::Slow(_) | BodyError::BrokenOff(_))
+        )
+    }
+
     /// Whether the SERVER span is where this went wrong, and no span inside it tells of it.
     pub(crate) fn arises_here(&self) -> bool {
         !matches!(self, Self::Call(_) | Self::Fault(_) | Self::Abort)

@@ -229,8 +229,7 @@ async fn connection(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .pipeline_flush(true);
+        .max_buf_size(MAX_HEAD_BYTES);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = loop {
         tokio::select! {
@@ -340,10 +339,7 @@ async fn traced(
         .await
     };
     let result = span.run(handler).await;
-    if result
-        .as_ref()
-        .map_or_else(|refusal| refusal.status().is_some(), |_| true)
-    {
+    if !matches!(&result, Err(refusal) if refusal.is_final()) {
         body::drain(&parts.headers, &mut body).await;
     }
     span.finish(result)
