@@ -8,7 +8,11 @@
 //! - [`tree`]: parents and children, orphans, self-time, the critical path.
 //! - [`owed`]: what one answer of a service owes; completeness, defined once.
 //! - [`rules`]: what else must be true of a trace, each rule with its source.
+//! - [`expect`]: what someone expects of their own services, as a file.
+//! - [`facts`]: the TraceQL queries that must find a trace.
 
+pub mod expect;
+pub mod facts;
 pub mod id;
 pub mod otlp;
 pub mod owed;

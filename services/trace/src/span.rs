@@ -7,12 +7,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::common::v1::EntityRef;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{SpanId, TraceId};
 use crate::value::Attributes;
 
 /// What part a span plays in a call (OpenTelemetry specification, "`SpanKind`").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum SpanKind {
     /// Not said, or a number that OTLP does not know.
     #[default]

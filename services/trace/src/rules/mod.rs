@@ -35,6 +35,7 @@ use crate::id::SpanId;
 use crate::span::Span;
 use crate::trace::Trace;
 
+pub(crate) use resources::NAMESPACE;
 use subject::Subject;
 pub use subject::{Asked, Request, TOLERANCE, TraceResponse};
 pub use table::RULES;
@@ -109,14 +110,22 @@ impl fmt::Display for Finding {
 }
 
 /// Where a rule writes down what it finds.
-struct Findings {
-    rule: &'static str,
-    all: Vec<Finding>,
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// The rule that is being checked.
+    pub(crate) rule: &'static str,
+    /// What was found so far.
+    pub(crate) all: Vec<Finding>,
 }
 
 impl Findings {
     /// A finding about one span.
-    fn span(&mut self, span: &Span, expected: impl Into<String>, found: impl Into<String>) {
+    pub(crate) fn span(
+        &mut self,
+        span: &Span,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) {
         self.all.push(Finding {
             rule: self.rule,
             span: Some(span.id),
@@ -140,7 +149,7 @@ impl Findings {
     }
 
     /// A finding about the whole trace.
-    fn trace(&mut self, expected: impl Into<String>, found: impl Into<String>) {
+    pub(crate) fn trace(&mut self, expected: impl Into<String>, found: impl Into<String>) {
         self.all.push(Finding {
             rule: self.rule,
             span: None,
@@ -206,7 +215,7 @@ impl Rule {
         }
         let mut findings = Findings {
             rule: self.id,
-            all: Vec::new(),
+            ..Findings::default()
         };
         (self.check)(subject, &mut findings);
         if findings.all.is_empty() {
