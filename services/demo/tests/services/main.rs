@@ -2,5 +2,9 @@
 
 mod common;
 mod failures;
+mod observed;
+mod program;
+mod propagation;
 mod routes;
 mod spans;
+mod wire;
