@@ -7,6 +7,7 @@
 //! - [`model`]: how traces lie in memory.
 //! - [`wire`]: from the bytes of a request to checked records.
 //! - [`store`]: filling, evicting, snapshots.
+//! - [`traceql`]: the query language, and how it runs on the model.
 //! - [`byid`]: a trace put together again.
 //! - `receiver`, `api`, `server`: OTLP in, Tempo's API out, and what both need of HTTP.
 //! - [`settings`]: flags and variables of the binary.
@@ -16,6 +17,7 @@ pub mod logs;
 pub mod model;
 pub mod settings;
 pub mod store;
+pub mod traceql;
 pub mod wire;
 
 mod api;

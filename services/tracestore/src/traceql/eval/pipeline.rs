@@ -1,0 +1,372 @@
+//! Runs a plan on one chunk: finds the traces that may match by bit masks, then evaluates the
+//! pipeline trace by trace. Used by [`super::run`].
+
+use std::cell::OnceCell;
+use std::ops::ControlFlow;
+
+use super::EvalError;
+use super::plan::{Calc, Plan, PlanStage, Predicate, Selector};
+use super::relate::Relate;
+use super::tables::RowTest;
+use super::value::Value;
+use super::view::View;
+use crate::model::{Row, Slot};
+use crate::traceql::ast::{AggregateFn, Selection, SpansetOp};
+
+/// Spans of one trace that belong together, and what was computed of them.
+#[derive(Clone, Debug)]
+pub(super) struct Spanset<'q> {
+    pub(super) rows: Vec<Row>,
+    /// Labels (`count()`, `by(name)`) and values.
+    pub(super) attributes: Vec<(&'q str, Value<'q>)>,
+}
+
+/// A predicate's answer for all rows of the chunk.
+struct Mask(Vec<u64>);
+
+impl Mask {
+    fn has(&self, row: Row) -> bool {
+        self.0[row as usize / 64] >> (row % 64) & 1 == 1
+    }
+}
+
+/// Traces of the chunk, one bit each.
+struct Slots(Vec<u64>);
+
+impl Slots {
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    fn combine(mut self, other: &Slots, op: fn(u64, u64) -> u64) -> Self {
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            *word = op(*word, *other);
+        }
+        self
+    }
+
+    fn has(&self, slot: Slot) -> bool {
+        self.0[slot as usize / 64] >> (slot % 64) & 1 == 1
+    }
+}
+
+/// One query on one chunk.
+pub(super) struct ChunkRun<'q, 'c> {
+    plan: &'q Plan,
+    view: &'q View<'c>,
+    masks: Vec<OnceCell<Mask>>,
+    relate: Relate<'q, 'c>,
+}
+
+impl<'q, 'c> ChunkRun<'q, 'c> {
+    pub(super) fn new(plan: &'q Plan, view: &'q View<'c>) -> Self {
+        let masks = plan.filters.iter().map(|_| OnceCell::new()).collect();
+        ChunkRun {
+            plan,
+            view,
+            masks,
+            relate: Relate::new(view),
+        }
+    }
+
+    /// Calls `found` with the spansets of every trace that matches, newest trace first, as long as
+    /// it says so. `wanted` says which traces may be looked at.
+    pub(super) fn run(
+        &mut self,
+        wanted: impl Fn(Slot) -> bool,
+        mut found: impl FnMut(Slot, Vec<Spanset<'q>>) -> ControlFlow<()>,
+    ) -> Result<(), EvalError> {
+        let initial = self
+            .plan
+            .initial
+            .as_ref()
+            .map(|predicate| self.mask_of(predicate));
+        let slots = match (&self.plan.stages.first(), &initial) {
+            (Some(PlanStage::Spanset(selector)), _) => self.candidates(selector),
+            (_, Some(mask)) => self.slots_of(mask),
+            _ => return Ok(()),
+        };
+        if slots.is_empty() {
+            return Ok(());
+        }
+        for slot in self.view.chunk.live_slots().rev() {
+            if !slots.has(slot) || !wanted(slot) {
+                continue;
+            }
+            let mut rows: Vec<Row> = self.view.chunk.trace_rows(slot).collect();
+            if let Some(mask) = &initial {
+                rows.retain(|&row| mask.has(row));
+            }
+            rows.reverse();
+            let spansets = self.stages(
+                &self.plan.stages,
+                vec![Spanset {
+                    rows,
+                    attributes: Vec::new(),
+                }],
+            )?;
+            if !spansets.is_empty() && found(slot, spansets).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn mask_of(&self, predicate: &Predicate) -> Mask {
+        let rows = self.view.chunk.rows() as usize;
+        let test = RowTest::new(predicate, self.view);
+        Mask(if test.is_never() {
+            vec![0; rows.div_ceil(64)]
+        } else {
+            test.mask(rows)
+        })
+    }
+
+    fn filter(&self, filter: usize) -> &Mask {
+        self.masks[filter].get_or_init(|| self.mask_of(&self.plan.filters[filter]))
+    }
+
+    fn slots_of(&self, mask: &Mask) -> Slots {
+        let mut slots = self.no_slots();
+        let column = self.view.chunk.slots();
+        for (base, word) in (0..).step_by(64).zip(&mask.0) {
+            let mut open = *word;
+            while open != 0 {
+                let slot = column[base + open.trailing_zeros() as usize] as usize;
+                slots.0[slot / 64] |= 1 << (slot % 64);
+                open &= open - 1;
+            }
+        }
+        slots
+    }
+
+    fn no_slots(&self) -> Slots {
+        Slots(vec![0; self.view.chunk.traces().len().div_ceil(64)])
+    }
+
+    /// The traces that can match a spanset expression: no more is worked out than is needed to know
+    /// that there are none.
+    fn candidates(&self, selector: &Selector) -> Slots {
+        match selector {
+            Selector::Filter(filter) => self.slots_of(self.filter(*filter)),
+            Selector::Pipeline(stages) => match stages.first() {
+                Some(PlanStage::Spanset(first)) => self.candidates(first),
+                _ => Slots(vec![u64::MAX; self.no_slots().0.len()]),
+            },
+            Selector::Join { op, lhs, rhs } => {
+                let right = self.candidates(rhs);
+                match op {
+                    SpansetOp::Or => right.combine(&self.candidates(lhs), |a, b| a | b),
+                    SpansetOp::Structural(_, Selection::NotMatching) => right,
+                    _ if right.is_empty() => right,
+                    _ => right.combine(&self.candidates(lhs), |a, b| a & b),
+                }
+            }
+        }
+    }
+
+    fn stages(
+        &mut self,
+        stages: &'q [PlanStage],
+        input: Vec<Spanset<'q>>,
+    ) -> Result<Vec<Spanset<'q>>, EvalError> {
+        let mut spansets = input;
+        for stage in stages {
+            spansets = self.stage(stage, spansets)?;
+            if spansets.is_empty() {
+                break;
+            }
+        }
+        Ok(spansets)
+    }
+
+    fn stage(
+        &mut self,
+        stage: &'q PlanStage,
+        input: Vec<Spanset<'q>>,
+    ) -> Result<Vec<Spanset<'q>>, EvalError> {
+        match stage {
+            PlanStage::Spanset(selector) => self.select(selector, input),
+            PlanStage::Coalesce => {
+                let rows = input.into_iter().flat_map(|spanset| spanset.rows).collect();
+                Ok(vec![Spanset {
+                    rows,
+                    attributes: Vec::new(),
+                }])
+            }
+            PlanStage::By { label, key } => Ok(input
+                .into_iter()
+                .flat_map(|spanset| self.group(spanset, label, key))
+                .collect()),
+            PlanStage::Aggregate {
+                label,
+                function,
+                argument,
+                op,
+                value,
+            } => {
+                let mut kept = Vec::with_capacity(input.len());
+                for mut spanset in input {
+                    let Some(scalar) = self.aggregate(*function, argument, &spanset.rows) else {
+                        continue;
+                    };
+                    if scalar.compares(*op, value, None) {
+                        spanset.attributes.push((label, scalar));
+                        kept.push(spanset);
+                    }
+                }
+                Ok(kept)
+            }
+        }
+    }
+
+    /// Applies a spanset expression to every spanset on its own.
+    fn select(
+        &mut self,
+        selector: &'q Selector,
+        input: Vec<Spanset<'q>>,
+    ) -> Result<Vec<Spanset<'q>>, EvalError> {
+        let mut output = Vec::with_capacity(input.len());
+        match selector {
+            Selector::Filter(filter) => {
+                let mask = self.filter(*filter);
+                for mut spanset in input {
+                    spanset.rows.retain(|&row| mask.has(row));
+                    output.push(spanset);
+                }
+            }
+            Selector::Pipeline(stages) => {
+                for spanset in input {
+                    output.extend(self.stages(stages, vec![spanset])?);
+                }
+            }
+            Selector::Join { op, lhs, rhs } => {
+                for spanset in input {
+                    let right = self.select(rhs, vec![spanset.clone()])?;
+                    let left = self.select(lhs, vec![spanset.clone()])?;
+                    let rows = self.join(*op, left, right)?;
+                    output.push(Spanset {
+                        rows,
+                        attributes: spanset.attributes,
+                    });
+                }
+            }
+        }
+        output.retain(|spanset| !spanset.rows.is_empty());
+        Ok(output)
+    }
+
+    fn join(
+        &mut self,
+        op: SpansetOp,
+        left: Vec<Spanset<'q>>,
+        right: Vec<Spanset<'q>>,
+    ) -> Result<Vec<Row>, EvalError> {
+        if let SpansetOp::Structural(relation, selection) = op {
+            if left.len() > 1 || right.len() > 1 {
+                return Err(EvalError::SeveralSpansets);
+            }
+            let first = |spansets: Vec<Spanset<'q>>| {
+                spansets
+                    .into_iter()
+                    .next()
+                    .map_or_else(Vec::new, |s| s.rows)
+            };
+            let right = first(right);
+            if right.is_empty() {
+                return Ok(right);
+            }
+            return Ok(self
+                .relate
+                .select(relation, selection, &first(left), &right));
+        }
+        if op == SpansetOp::And && (left.is_empty() || right.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let mut rows: Vec<Row> = left
+            .into_iter()
+            .chain(right)
+            .flat_map(|spanset| spanset.rows)
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(rows)
+    }
+
+    fn group(&self, spanset: Spanset<'q>, label: &'q str, key: &'q Calc) -> Vec<Spanset<'q>> {
+        let mut groups: Vec<(Value<'q>, Vec<Row>)> = Vec::new();
+        for row in spanset.rows {
+            let value = key.value(&|attribute| self.view.value(attribute, row));
+            match groups
+                .iter_mut()
+                .find(|(known, _)| known.same_group(&value))
+            {
+                Some((_, rows)) => rows.push(row),
+                None => groups.push((value, vec![row])),
+            }
+        }
+        let with_label = |value| {
+            let mut attributes = spanset.attributes.clone();
+            attributes.push((label, value));
+            attributes
+        };
+        groups
+            .into_iter()
+            .map(|(value, rows)| Spanset {
+                rows,
+                attributes: with_label(value),
+            })
+            .collect()
+    }
+
+    /// An aggregate's value; `None` if no span has one.
+    fn aggregate(
+        &self,
+        function: Option<AggregateFn>,
+        argument: &'q Calc,
+        rows: &[Row],
+    ) -> Option<Value<'q>> {
+        let Some(function) = function else {
+            return Some(Value::Int(i64::try_from(rows.len()).unwrap_or(i64::MAX)));
+        };
+        let read = |&row: &Row| argument.value(&|attribute| self.view.value(attribute, row));
+        let values = rows.iter().map(read).filter(|value| *value != Value::Nil);
+        match function {
+            AggregateFn::Max => values.reduce(|best, value| {
+                if value.order(&best).is_some_and(std::cmp::Ordering::is_gt) {
+                    value
+                } else {
+                    best
+                }
+            }),
+            AggregateFn::Min => values.reduce(|best, value| {
+                if value.order(&best).is_some_and(std::cmp::Ordering::is_lt) {
+                    value
+                } else {
+                    best
+                }
+            }),
+            AggregateFn::Sum => values.reduce(add),
+            AggregateFn::Avg => {
+                let mut count = 0_i64;
+                let sum = values.inspect(|_| count += 1).reduce(add)?;
+                Some(match sum {
+                    Value::Int(sum) => Value::Float(sum as f64 / count as f64),
+                    Value::Float(sum) => Value::Float(sum / count as f64),
+                    Value::Duration(sum) => Value::Duration(sum / count),
+                    other => other,
+                })
+            }
+        }
+    }
+}
+
+/// The type of the first value decides; values of another add nothing (Tempo's rule).
+fn add<'a>(sum: Value<'a>, value: Value<'a>) -> Value<'a> {
+    match (&sum, &value) {
+        (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_add(*b)),
+        (Value::Float(a), Value::Float(b)) => Value::Float(a + b),
+        (Value::Duration(a), Value::Duration(b)) => Value::Duration(a.wrapping_add(*b)),
+        _ => sum,
+    }
+}

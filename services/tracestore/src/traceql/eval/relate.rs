@@ -1,0 +1,161 @@
+//! Structural operators between two lists of spans of one trace. Used by `pipeline`.
+
+use super::view::View;
+use crate::model::{NO_ROW, Row};
+use crate::traceql::ast::{Relation, Selection};
+
+/// Working space for one chunk: marks by row, that go stale all at once when `round` moves on.
+pub(super) struct Relate<'v, 'c> {
+    view: &'v View<'c>,
+    round: u32,
+    /// Rows of the left side (or above them).
+    marked: Vec<u32>,
+    /// Rows found to have a marked ancestor, or none: `round` in the high bits, the answer in the lowest.
+    seen: Vec<u32>,
+    /// How many rows of the left side have this row as parent.
+    counts: Vec<(u32, u32)>,
+    path: Vec<Row>,
+}
+
+impl<'v, 'c> Relate<'v, 'c> {
+    pub(super) fn new(view: &'v View<'c>) -> Self {
+        Relate {
+            view,
+            round: 0,
+            marked: Vec::new(),
+            seen: Vec::new(),
+            counts: Vec::new(),
+            path: Vec::new(),
+        }
+    }
+
+    /// The spans that `lhs operator rhs` selects.
+    pub(super) fn select(
+        &mut self,
+        relation: Relation,
+        selection: Selection,
+        lhs: &[Row],
+        rhs: &[Row],
+    ) -> Vec<Row> {
+        match selection {
+            Selection::Matching => self.matching(relation, lhs, rhs, true),
+            Selection::NotMatching => self.matching(relation, lhs, rhs, false),
+            Selection::Union => {
+                let inverse = match relation {
+                    Relation::Child => Relation::Parent,
+                    Relation::Parent => Relation::Child,
+                    Relation::Descendant => Relation::Ancestor,
+                    Relation::Ancestor => Relation::Descendant,
+                    Relation::Sibling => Relation::Sibling,
+                };
+                let mut rows = self.matching(relation, lhs, rhs, true);
+                rows.extend(self.matching(inverse, rhs, lhs, true));
+                rows.sort_unstable();
+                rows.dedup();
+                rows
+            }
+        }
+    }
+
+    /// Spans of `rhs` that do (or do not) stand in the relation to some span of `lhs`.
+    fn matching(&mut self, relation: Relation, lhs: &[Row], rhs: &[Row], wanted: bool) -> Vec<Row> {
+        self.next_round();
+        let view = self.view;
+        let (round, parents, rooted) = (self.round, view.tree.parents(), view.tree.rooted());
+        let lhs = lhs.iter().copied().filter(|&row| rooted[row as usize]);
+        match relation {
+            Relation::Child | Relation::Descendant => {
+                lhs.for_each(|row| self.marked[row as usize] = round)
+            }
+            Relation::Parent => {
+                for row in lhs {
+                    if let Some(mark) = self.marked.get_mut(parents[row as usize] as usize) {
+                        *mark = round;
+                    }
+                }
+            }
+            Relation::Ancestor => {
+                for row in lhs {
+                    let mut up = parents[row as usize];
+                    while up != NO_ROW && self.marked[up as usize] != round {
+                        self.marked[up as usize] = round;
+                        up = parents[up as usize];
+                    }
+                }
+            }
+            Relation::Sibling => {
+                self.counts.resize(self.marked.len() + 1, (0, 0));
+                for row in lhs {
+                    self.marked[row as usize] = round;
+                    let group = self.group(row);
+                    let before = if self.counts[group].0 == round {
+                        self.counts[group].1
+                    } else {
+                        0
+                    };
+                    self.counts[group] = (round, before + 1);
+                }
+            }
+        }
+        let found = |this: &mut Self, row: Row| {
+            let marked = |row: Row| row != NO_ROW && this.marked[row as usize] == round;
+            match relation {
+                _ if !rooted[row as usize] => false,
+                Relation::Child => marked(parents[row as usize]),
+                Relation::Parent | Relation::Ancestor => marked(row),
+                Relation::Sibling => {
+                    let (counted, count) = this.counts[this.group(row)];
+                    // A span is not its own sibling.
+                    counted == round && count > u32::from(marked(row))
+                }
+                Relation::Descendant => this.below_marked(row, parents),
+            }
+        };
+        rhs.iter()
+            .copied()
+            .filter(|&row| found(self, row) == wanted)
+            .collect()
+    }
+
+    /// All roots of a trace are siblings; they share the place behind the last row.
+    fn group(&self, row: Row) -> usize {
+        match self.view.tree.parents()[row as usize] {
+            NO_ROW => self.marked.len(),
+            parent => parent as usize,
+        }
+    }
+
+    /// Whether an ancestor of `row` is marked. Every row is walked over once a round.
+    fn below_marked(&mut self, row: Row, parents: &[Row]) -> bool {
+        let (yes, no) = (self.round << 1 | 1, self.round << 1);
+        let mut here = row;
+        let answer = loop {
+            let known = self.seen[here as usize];
+            if known == yes || known == no {
+                break known;
+            }
+            self.path.push(here);
+            match parents[here as usize] {
+                NO_ROW => break no,
+                parent if self.marked[parent as usize] == self.round => break yes,
+                parent => here = parent,
+            }
+        };
+        for walked in self.path.drain(..) {
+            self.seen[walked as usize] = answer;
+        }
+        answer == yes
+    }
+
+    fn next_round(&mut self) {
+        let rows = self.view.chunk.rows() as usize;
+        self.round += 1;
+        // Fresh marks for a first use, and before the rounds run out of bits.
+        if self.marked.len() != rows || self.round >= 1 << 30 {
+            self.round = 1;
+            self.marked = vec![0; rows];
+            self.seen = vec![0; rows];
+            self.counts.clear();
+        }
+    }
+}
