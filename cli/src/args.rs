@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{completions, config, load, man, trace, up};
+use crate::cmd::{completions, config, load, man, trace, trace_link, up};
 
 /// Load, proof and diagnosis for tracing pipelines.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ pub enum Command {
     Load(load::LoadArgs),
     /// Show one trace as a waterfall, or list those that a query finds
     Trace(trace::TraceArgs),
+    /// Print where to click: Grafana Explore, or the page of a running stack
+    TraceLink(trace_link::TraceLinkArgs),
     /// Show the settings of this machine and what they come from
     Config(config::ConfigArgs),
     /// Print a shell's completion script

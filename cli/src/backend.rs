@@ -103,14 +103,10 @@ pub async fn look(
     backends: &[Backend],
     saved: Option<&SavedRuns>,
 ) -> Result<Look, Failure> {
-    let mut remembered = None;
-    if let Some(saved) = saved {
-        remembered = match saved.find(prefix).map_err(unreadable)? {
-            Found::None => None,
-            Found::One(trace) => Some(trace),
-            Found::Several(ids) => return Err(ambiguous(&ids)),
-        };
-    }
+    let remembered = match saved {
+        Some(saved) => remembered(prefix, saved)?,
+        None => None,
+    };
     let id = match (&remembered, prefix.whole()) {
         (_, Some(id)) => id,
         (Some(trace), None) => return Ok(Look::Here(trace.clone())),
@@ -135,6 +131,18 @@ pub async fn look(
         });
     }
     Ok(Look::Nowhere { id, asked })
+}
+
+/// The trace of a saved run that begins so.
+///
+/// # Errors
+/// Several do, or a saved run cannot be read.
+pub fn remembered(prefix: &IdPrefix, saved: &SavedRuns) -> Result<Option<Trace>, Failure> {
+    match saved.find(prefix).map_err(unreadable)? {
+        Found::None => Ok(None),
+        Found::One(trace) => Ok(Some(trace)),
+        Found::Several(ids) => Err(ambiguous(&ids)),
+    }
 }
 
 /// The same in one file in the form of the Collector's file exporter.

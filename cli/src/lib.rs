@@ -8,7 +8,8 @@
 //! - [`config`]: where everything is, by flag, variable or profile.
 //! - [`backend`]: where a trace is looked for; [`saved`]: the runs that are over;
 //!   [`import`]: back into a store.
-//! - [`links`]: where to click.
+//! - [`links`], [`grafana`]: where to click.
+//! - [`verify`]: the smoke test, from requests to verdict.
 //! - [`render`]: reports as text, JSON and a progress bar; traces as waterfalls.
 
 pub mod args;
@@ -18,6 +19,7 @@ pub mod cmd;
 pub mod config;
 pub mod ctx;
 pub mod exit;
+pub mod grafana;
 pub mod import;
 pub mod links;
 pub mod load;
@@ -25,6 +27,7 @@ pub mod render;
 pub mod runtime_dir;
 pub mod saved;
 pub mod tempo;
+pub mod verify;
 
 #[cfg(test)]
 mod testing;

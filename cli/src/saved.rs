@@ -71,6 +71,12 @@ impl IdPrefix {
     }
 }
 
+impl From<TraceId> for IdPrefix {
+    fn from(id: TraceId) -> Self {
+        Self(id.to_string())
+    }
+}
+
 impl FromStr for IdPrefix {
     type Err = ParseIdError;
 

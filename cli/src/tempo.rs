@@ -120,7 +120,7 @@ fn said(body: &str) -> String {
 }
 
 /// reqwest's own text leaves the cause out, which is what a reader wants.
-fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let error: &dyn std::error::Error = error;
     std::iter::successors(Some(error), |error| error.source())
         .last()

@@ -6,6 +6,7 @@ pub mod connections;
 pub mod load;
 pub mod man;
 pub mod trace;
+pub mod trace_link;
 pub mod up;
 
 use crate::args::Command;
@@ -18,6 +19,7 @@ pub async fn run(command: Command, ctx: &Ctx) -> Result<Exit, Failure> {
         Command::Up(args) => up::run(args, ctx).await,
         Command::Load(args) => load::run(args, ctx).await,
         Command::Trace(args) => trace::run(args, ctx).await,
+        Command::TraceLink(args) => trace_link::run(args, ctx).await,
         Command::Config(args) => config::run(&args, ctx),
         Command::Completions(args) => completions::run(&args, ctx),
         Command::Man(args) => man::run(&args, ctx),
