@@ -12,6 +12,12 @@ pub(crate) const DEMO: &[u8] = include_bytes!("../tests/data/demo-trace.json");
 pub(crate) const DEMO_ERROR: &[u8] = include_bytes!("../tests/data/demo-error-trace.json");
 /// `DELETE /api/process`: 405.
 pub(crate) const DEMO_405: &[u8] = include_bytes!("../tests/data/demo-405-trace.json");
+/// `GET /api/process`, 502, recorded from the services: the backend took longer
+/// than the middleware waits.
+pub(crate) const DEMO_TIMEOUT: &[u8] = include_bytes!("../tests/data/demo-timeout-trace.json");
+/// `GET /api/process`, recorded from the services: its caller sent a parent and
+/// went away before the answer.
+pub(crate) const DEMO_GONE: &[u8] = include_bytes!("../tests/data/demo-gone-trace.json");
 /// The Python original's, through a real Tempo.
 pub(crate) const PYTHON: &[u8] = include_bytes!("../tests/data/python-trace.json");
 /// The Python original's with its backend down, through a real Tempo.

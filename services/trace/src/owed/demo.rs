@@ -108,7 +108,7 @@ pub(crate) fn steps(asked: Option<Tier>, method: &str, path: &str) -> Option<&'s
 impl Step {
     /// Whether `span` is this one, its parent aside.
     pub(crate) fn is(&self, span: &Span) -> bool {
-        self.likeness(span) == 3
+        span.kind == self.kind && span.name == self.name && self.is_of(span)
     }
 
     /// In how many of service, kind and name `span` is like this one.

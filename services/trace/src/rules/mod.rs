@@ -71,6 +71,32 @@ pub enum Group {
     Times,
 }
 
+impl Group {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 4] = [
+        Self::Propagation,
+        Self::Conventions,
+        Self::Errors,
+        Self::Times,
+    ];
+
+    /// Its name, in one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Propagation => "propagation",
+            Self::Conventions => "conventions",
+            Self::Errors => "errors",
+            Self::Times => "times",
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What it means that a rule is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -85,6 +85,10 @@ fn rename(span: &mut Span, old: &str, new: &str) {
 fn rules_have_distinct_ids_and_say_who_demands_them() {
     let ids: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
     assert_eq!(ids.len(), RULES.len());
+    assert!(
+        RULES.is_sorted_by_key(|rule| rule.group),
+        "told group by group"
+    );
     for rule in RULES {
         assert!(rule.sentence.ends_with('.'), "{}", rule.id);
         assert!(
@@ -120,6 +124,22 @@ fn good_traces_break_no_rule() {
     assert_eq!(
         broken(&Trace::empty(demo().id), &Asked::demo(unsampled)),
         Vec::<&str>::new()
+    );
+}
+
+#[test]
+fn work_that_was_cut_short_may_have_seen_no_answer() {
+    let timeout = fixture::read(fixture::DEMO_TIMEOUT);
+    assert_eq!(texts(&timeout, &Asked::demo(FAILED)), Vec::<String>::new());
+
+    let gone = fixture::read(fixture::DEMO_GONE);
+    let caller = Caller::Unexported("b7ad6b7169203331".parse().unwrap());
+    assert_eq!(texts(&gone, &Asked::foreign(caller)), Vec::<String>::new());
+    let answered = Asked::demo(Answer { caller, ..FAILED });
+    assert_eq!(
+        broken(&gone, &answered),
+        ["http.entry"],
+        "nobody was answered"
     );
 }
 
