@@ -1,7 +1,8 @@
-//! Tempo's HTTP API: one router, one file a group of routes.
+//! Tempo's HTTP API, and Loki's beside it: one router, one file a group of routes.
 //!
 //! Called by whoever runs the store. Errors are plain text and their kind, like the paths and parameters, is Tempo's.
 
+mod loki;
 mod metrics;
 mod status;
 mod traces;
@@ -17,29 +18,41 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::{self, Body, Protocol, plain_text};
 use crate::store::Store;
+use loki::Loki;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/protobuf";
 
-/// Answers Tempo's HTTP API until `shutdown`, then lets requests in flight finish.
+/// Answers Tempo's HTTP API, and Loki's under `/loki/`, until `shutdown`, then lets requests in flight finish.
 pub async fn run_api(
     listener: TcpListener,
     store: Arc<Store>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let api = Arc::new(Api {
+        loki: Loki::new(Arc::clone(store.logs()), shutdown.clone()),
         store,
         stopping: shutdown.clone(),
     });
-    server::serve(listener, Protocol::Http1, shutdown, move |request| {
-        let api = Arc::clone(&api);
-        async move { api.route(&request) }
+    let routes = Arc::clone(&api);
+    let served = server::serve(listener, Protocol::Http1, shutdown, move |request| {
+        let api = Arc::clone(&routes);
+        async move {
+            if request.uri().path().starts_with(loki::PREFIX) {
+                api.loki.handle(request).await
+            } else {
+                api.route(&request)
+            }
+        }
     })
-    .await
+    .await;
+    api.loki.finish().await;
+    served
 }
 
 /// What the routes share.
 struct Api {
+    loki: Loki,
     store: Arc<Store>,
     stopping: CancellationToken,
 }

@@ -17,6 +17,7 @@ use tdemo_trace::{Trace, TraceId};
 use tokio::sync::watch;
 
 use crate::byid::{self, Found};
+use crate::logs::{LogLimits, LogStore};
 use crate::model::record::Batch;
 use crate::model::{Chunk, Memo, Slot};
 use state::State;
@@ -46,22 +47,29 @@ pub struct Snapshot {
     pub chunks: Vec<Arc<Chunk>>,
 }
 
-/// A bounded in-memory trace store.
+/// A bounded in-memory trace store, with the logs beside it.
 #[derive(Debug)]
 pub struct Store {
     state: Mutex<State>,
     /// Counts the batches stored.
     version: watch::Sender<u64>,
     counters: Counters,
+    logs: Arc<LogStore>,
 }
 
 impl Store {
-    /// An empty store.
+    /// An empty store; the bounds of its logs are the default ones.
     pub fn new(limits: Limits) -> Self {
+        Store::with_logs(limits, LogLimits::default())
+    }
+
+    /// An empty store.
+    pub fn with_logs(limits: Limits, log_limits: LogLimits) -> Self {
         Store {
             state: Mutex::new(State::new(limits)),
             version: watch::Sender::new(0),
             counters: Counters::default(),
+            logs: Arc::new(LogStore::new(log_limits)),
         }
     }
 
@@ -110,6 +118,11 @@ impl Store {
         let otlp = byid::protobuf_v1(&Found::new(&chunk, slot));
         let spans = tdemo_trace::otlp::decode_protobuf(&otlp).ok()?;
         Trace::one_from_otlp(trace_id, spans).ok()
+    }
+
+    /// The log records.
+    pub fn logs(&self) -> &Arc<LogStore> {
+        &self.logs
     }
 
     /// What the receivers counted.

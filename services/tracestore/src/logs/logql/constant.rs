@@ -79,7 +79,9 @@ impl Terms<'_> {
             if self.accept("*") {
                 value *= self.vector()?;
             } else if self.accept("/") {
-                value /= self.vector()?;
+                let by = self.vector()?;
+                // As in Loki: what is divided by nothing is no number.
+                value = if by == 0.0 { f64::NAN } else { value / by };
             } else {
                 return Ok(value);
             }
@@ -137,6 +139,7 @@ mod tests {
             )
         );
         assert!(value("{app=\"x\"}").is_err());
+        assert!(value("vector(1)/vector(0)").is_ok_and(f64::is_nan));
         assert!(value("vector(x)").is_err());
         assert!(value("vector(1) vector(1)").is_err());
         assert!(value(&"(".repeat(10_000)).is_err());

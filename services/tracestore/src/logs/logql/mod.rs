@@ -55,3 +55,8 @@ pub fn parse_selector(text: &str) -> Result<Vec<ast::Matcher>, LogqlError> {
         ))
     }
 }
+
+/// Reads a duration such as `5m` or `1h30m`, in nanoseconds.
+pub fn duration(text: &str) -> Option<i64> {
+    units::literal_duration(text)
+}
