@@ -1,5 +1,5 @@
-//! Log lines about spans that did not arrive: the first at once, then one in a
-//! while with what has come together, and one when export works again.
+//! Log lines about spans that will not arrive: the first at once, then one in a
+//! while with what has come together. (Of a passing trouble `exporter::gate` tells.)
 //!
 //! Called by `worker`, under the service's own log dispatch.
 
@@ -38,7 +38,6 @@ pub(crate) struct Reporter {
     dropped: Tally,
     /// Drops that were told of, or are in the tally.
     dropped_before: u64,
-    failing: bool,
 }
 
 impl Reporter {
@@ -48,7 +47,6 @@ impl Reporter {
             failed: Tally::default(),
             dropped: Tally::default(),
             dropped_before: 0,
-            failing: false,
         }
     }
 
@@ -56,11 +54,7 @@ impl Reporter {
     pub(crate) fn delivered(&mut self, spans: u64, delivery: &Delivery) {
         let endpoint = self.endpoint.as_str();
         match delivery {
-            Delivery::Accepted => {
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!(endpoint, "spans are exported again");
-                }
-            }
+            Delivery::Accepted => {}
             Delivery::Partial {
                 rejected: 0,
                 message,
@@ -73,7 +67,6 @@ impl Reporter {
                 }
             }
             Delivery::Refused { why } => {
-                self.failing = true;
                 if let Some(spans) = self.failed.add(spans) {
                     tracing::warn!(endpoint, spans, reason = why, "spans could not be exported");
                 }

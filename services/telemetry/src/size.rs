@@ -70,3 +70,76 @@ fn of_value(value: &Value) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
+    use opentelemetry::{InstrumentationScope, StringValue};
+    use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+    use prost::Message as _;
+
+    use super::*;
+
+    fn span(attributes: Vec<KeyValue>) -> SpanData {
+        let state = TraceState::from_key_value([("k", "v".repeat(200))]).unwrap();
+        let context = SpanContext::new(
+            TraceId::from(u128::MAX),
+            SpanId::from(u64::MAX),
+            TraceFlags::SAMPLED,
+            true,
+            state,
+        );
+        let mut events = SpanEvents::default();
+        let mut links = SpanLinks::default();
+        for _ in 0..20 {
+            let now = SystemTime::now();
+            events
+                .events
+                .push(Event::new("event", now, attributes.clone(), u32::MAX));
+            links
+                .links
+                .push(Link::new(context.clone(), attributes.clone(), u32::MAX));
+        }
+        events.dropped_count = u32::MAX;
+        links.dropped_count = u32::MAX;
+        SpanData {
+            span_context: context,
+            parent_span_id: SpanId::from(u64::MAX),
+            parent_span_is_remote: true,
+            span_kind: SpanKind::Server,
+            name: "name".into(),
+            start_time: SystemTime::now(),
+            end_time: SystemTime::now(),
+            attributes,
+            dropped_attributes_count: u32::MAX,
+            events,
+            links,
+            status: Status::error("description"),
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    #[test]
+    fn the_estimate_is_never_below_the_encoding() {
+        let texts = || (0..50).map(|_| StringValue::from("")).collect::<Vec<_>>();
+        for attributes in [
+            vec![],
+            vec![KeyValue::new("", i64::MIN); 128],
+            vec![KeyValue::new("key", f64::MAX); 128],
+            vec![KeyValue::new("key", true); 128],
+            vec![KeyValue::new("key", "x".repeat(70_000)); 4],
+            vec![KeyValue::new("key", Value::Array(Array::I64(vec![i64::MIN; 200]))); 4],
+            vec![KeyValue::new("key", Value::Array(Array::Bool(vec![true; 200]))); 4],
+            vec![KeyValue::new("key", Value::Array(Array::F64(vec![1.5; 200]))); 4],
+            vec![KeyValue::new("key", Value::Array(Array::String(texts()))); 4],
+        ] {
+            let span = span(attributes);
+            let estimate = of_span(&span);
+            let wire = WireSpan::from(span).encoded_len() as u64;
+            assert!(estimate >= wire, "{estimate} < {wire}");
+        }
+    }
+}

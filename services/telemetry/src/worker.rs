@@ -157,6 +157,8 @@ impl Worker {
             let wake_at = self.next_waiter().map_or(tick, |until| tick.min(until));
             let room = self.in_flight.len() < MAX_IN_FLIGHT;
             if room && self.arm() {
+                // A batch is full, or a thread is about to hand its span over.
+                tokio::task::yield_now().await;
                 continue;
             }
             tokio::select! {
@@ -354,6 +356,9 @@ impl Drop for Worker {
     /// A worker that panics must not leave spans that nobody will ever send
     /// looking as if they waited.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the span export has broken down: from now on spans are dropped");
+        }
         self.ledger.close();
         self.ledger.abandon_rest();
     }

@@ -3,6 +3,7 @@
 //!
 //! Called by `exporter` before and after each attempt, on one thread.
 
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause while a flush or a shutdown waits.
 const HURRIED_PAUSE: Duration = Duration::from_millis(100);
 
-#[derive(Debug, Default)]
+/// Troubles that come and go are told of at most once in this time.
+const QUIET: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
 pub(super) struct Gate {
+    /// For log lines.
+    endpoint: String,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -26,6 +32,9 @@ struct State {
     failures: u32,
     last_failure: Option<LastFailure>,
     hurried: bool,
+    /// The log was told of a trouble, and not yet of its end.
+    trouble_told: bool,
+    told_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -38,6 +47,18 @@ struct LastFailure {
 }
 
 impl Gate {
+    pub(super) fn new(endpoint: String) -> Self {
+        Self {
+            endpoint,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,29 +69,64 @@ impl Gate {
     }
 
     pub(super) fn succeeded(&self) {
-        let mut state = self.state();
-        state.failures = 0;
-        if state.last_failure.take().is_some() {
+        let (waiting, told) = {
+            let mut state = self.state();
+            state.failures = 0;
+            (
+                state.last_failure.take().is_some(),
+                mem::take(&mut state.trouble_told),
+            )
+        };
+        if waiting {
             self.changed.notify_waiters();
         }
+        if told {
+            let endpoint = self.endpoint();
+            tracing::info!(endpoint, "spans are exported again");
+        }
+    }
+
+    /// A batch was refused; the log is told of that by its count of spans.
+    pub(super) fn refused(&self) {
+        self.state().trouble_told = true;
     }
 
     /// An attempt begun at `begun` failed. `after`: the receiver's own wish.
     pub(super) fn failed(&self, begun: Instant, why: String, after: Option<Duration>) {
         let mut state = self.state();
         let now = Instant::now();
-        // Attempts that were under way together fail together: one failure.
-        let together = (state.last_failure.as_ref()).is_some_and(|last| begun <= last.at);
-        if !together {
+        // Attempts that were under way together fail together: one failure,
+        // and the longest pause that any of them was asked for.
+        let together = (state.last_failure.as_ref()).filter(|last| begun <= last.at);
+        let asked_before = together
+            .filter(|last| last.asked)
+            .map(|last| (last.at + last.pause).saturating_duration_since(now));
+        if together.is_none() {
             state.failures = state.failures.saturating_add(1);
         }
         let own = pause(state.failures);
+        let asked = after.max(asked_before);
+        let tell = !state.trouble_told && state.told_at.is_none_or(|at| now - at >= QUIET);
+        if tell {
+            state.trouble_told = true;
+            state.told_at = Some(now);
+        }
+        let reason = tell.then(|| why.clone());
         state.last_failure = Some(LastFailure {
             at: now,
             why,
-            pause: after.map_or(own, |after| after.max(own)),
-            asked: after.is_some(),
+            pause: asked.map_or(own, |asked| asked.max(own)),
+            asked: asked.is_some(),
         });
+        drop(state);
+        if let Some(reason) = reason {
+            let endpoint = self.endpoint();
+            tracing::warn!(
+                endpoint,
+                reason,
+                "spans cannot be exported for now: they wait, and are sent again"
+            );
+        }
     }
 
     /// Waits until an attempt may be made. `Err`, with the reason of the last
@@ -131,7 +187,7 @@ mod tests {
 
     #[test]
     fn attempts_that_fail_together_count_once() {
-        let gate = Gate::default();
+        let gate = Gate::new("http://test".to_owned());
         let begun = Instant::now();
         for _ in 0..4 {
             gate.failed(begun, "refused".into(), None);
@@ -141,10 +197,21 @@ mod tests {
         assert_eq!(gate.state().failures, 0);
     }
 
+    #[test]
+    fn the_longest_pause_asked_for_counts_for_all() {
+        let gate = Gate::new("http://test".to_owned());
+        let begun = Instant::now();
+        gate.failed(begun, "busy".into(), Some(Duration::from_secs(30)));
+        gate.failed(begun, "broken".into(), None);
+        let state = gate.state();
+        let last = state.last_failure.as_ref().unwrap();
+        assert!(last.asked && last.pause > Duration::from_secs(29));
+    }
+
     #[tokio::test]
     async fn hurry_shortens_our_own_pause_but_not_the_receivers() {
         let soon = Instant::now() + Duration::from_secs(1);
-        let gate = Gate::default();
+        let gate = Gate::new("http://test".to_owned());
         gate.hurry(true);
         gate.state().failures = 10;
         gate.failed(Instant::now(), "down".into(), None);

@@ -82,7 +82,6 @@ enum Failure {
 /// One receiver. Must be used inside one runtime, which then holds its connections.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    name: String,
     protocol: Protocol,
     client: Client,
     uri: Uri,
@@ -108,20 +107,19 @@ impl Exporter {
             }
         };
         Ok(Self {
-            name: settings::origin(&settings.endpoint),
             protocol: settings.protocol,
             client: connect::client(settings)?,
             uri,
             headers,
             gzip: settings.gzip,
             timeout: settings.timeout,
-            gate: Gate::default(),
+            gate: Gate::new(settings::origin(&settings.endpoint)),
         })
     }
 
     /// Scheme, host and port, for messages.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.gate.endpoint()
     }
 
     /// While `on`, the exporter's own back-off is short: somebody is waiting.
@@ -137,7 +135,17 @@ impl Exporter {
         resource: &ResourceAttributesWithSchema,
         deadline: Instant,
     ) -> Delivery {
-        let body = self.encode(spans, resource);
+        let delivery = self
+            .deliver_body(self.encode(spans, resource), deadline)
+            .await;
+        match delivery {
+            Delivery::Refused { .. } => self.gate.refused(),
+            Delivery::Accepted | Delivery::Partial { .. } => self.gate.succeeded(),
+        }
+        delivery
+    }
+
+    async fn deliver_body(&self, body: Bytes, deadline: Instant) -> Delivery {
         loop {
             if let Err(why) = self.gate.pass(deadline).await {
                 return Delivery::Refused { why };
@@ -145,10 +153,7 @@ impl Exporter {
             let begun = Instant::now();
             let attempt = timeout(self.timeout, self.attempt(body.clone())).await;
             match attempt {
-                Ok(Ok(delivery)) => {
-                    self.gate.succeeded();
-                    return delivery;
-                }
+                Ok(Ok(delivery)) => return delivery,
                 Ok(Err(Failure::Final { why })) => return Delivery::Refused { why },
                 Ok(Err(Failure::Passing { why, after })) => self.gate.failed(begun, why, after),
                 Err(_) => {

@@ -39,7 +39,10 @@ impl Lines {
 fn an_outage_loses_nothing_that_the_queue_holds() {
     for protocol in PROTOCOLS {
         let mut receiver = Receiver::start(protocol);
-        let telemetry = start(settings(receiver.settings()));
+        let lines = Lines::default();
+        let mut settings = settings(receiver.settings());
+        settings.logs.sink = LogSink::to_writer(lines.clone()).unwrap();
+        let telemetry = start(settings);
         emit(&telemetry, 100);
         assert_eq!(flush(&telemetry).exported, 100);
 
@@ -55,6 +58,17 @@ fn an_outage_loses_nothing_that_the_queue_holds() {
         receiver.await_spans(5_100);
         let ledger = flush(&telemetry);
         assert_eq!((ledger.exported, ledger.dropped), (5_100, 0), "{ledger:?}");
+
+        let lines = lines.read();
+        let messages: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["message"].as_str())
+            .collect();
+        let [begin, end] = messages.as_slice() else {
+            panic!("{lines:?}");
+        };
+        assert!(begin.starts_with("spans cannot be exported for now"));
+        assert_eq!(*end, "spans are exported again");
     }
 }
 
