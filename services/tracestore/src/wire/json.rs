@@ -18,10 +18,10 @@ use crate::model::pb::{
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// It is not JSON.
-    #[error("cannot read the trace request as JSON: {0}")]
+    #[error("cannot read the request as JSON: {0}")]
     Syntax(#[from] serde_json::Error),
     /// A value is not of its field's type.
-    #[error("cannot read the trace request: {path} is not {expected}")]
+    #[error("cannot read the request: {path} is not {expected}")]
     Type {
         /// Where, for example `resourceSpans[0].resource`.
         path: String,
@@ -70,22 +70,60 @@ pub fn to_protobuf(json: &[u8]) -> Result<Vec<u8>, JsonError> {
     Ok(out)
 }
 
+/// Rewrites an `ExportLogsServiceRequest` from JSON to protobuf.
+pub fn logs_to_protobuf(json: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let value: Value = serde_json::from_slice(json)?;
+    let mut out = Vec::with_capacity(json.len());
+    let request = Object::new(&value).map_err(|error| error.inside("the request"))?;
+    request.messages(&mut out, 1, "resourceLogs", resource_logs)?;
+    Ok(out)
+}
+
 fn resource_spans(from: Object<'_>, out: &mut Out) -> Written {
-    from.message(out, 1, "resource", |resource, out| {
-        resource.messages(out, 1, "attributes", key_value)?;
-        resource.count(out, 2, "droppedAttributesCount")
-    })?;
+    from.message(out, 1, "resource", resource)?;
     from.messages(out, 2, "scopeSpans", |scope_spans, out| {
-        scope_spans.message(out, 1, "scope", |scope, out| {
-            scope.text(out, 1, "name")?;
-            scope.text(out, 2, "version")?;
-            scope.messages(out, 3, "attributes", key_value)?;
-            scope.count(out, 4, "droppedAttributesCount")
-        })?;
+        scope_spans.message(out, 1, "scope", scope)?;
         scope_spans.messages(out, 2, "spans", span)?;
         scope_spans.text(out, 3, "schemaUrl")
     })?;
     from.text(out, 3, "schemaUrl")
+}
+
+fn resource_logs(from: Object<'_>, out: &mut Out) -> Written {
+    from.message(out, 1, "resource", resource)?;
+    from.messages(out, 2, "scopeLogs", |scope_logs, out| {
+        scope_logs.message(out, 1, "scope", scope)?;
+        scope_logs.messages(out, 2, "logRecords", log_record)?;
+        scope_logs.text(out, 3, "schemaUrl")
+    })?;
+    from.text(out, 3, "schemaUrl")
+}
+
+fn resource(from: Object<'_>, out: &mut Out) -> Written {
+    from.messages(out, 1, "attributes", key_value)?;
+    from.count(out, 2, "droppedAttributesCount")
+}
+
+fn scope(from: Object<'_>, out: &mut Out) -> Written {
+    from.text(out, 1, "name")?;
+    from.text(out, 2, "version")?;
+    from.messages(out, 3, "attributes", key_value)?;
+    from.count(out, 4, "droppedAttributesCount")
+}
+
+/// Field numbers are those of `opentelemetry/proto/logs/v1/logs.proto`.
+fn log_record(from: Object<'_>, out: &mut Out) -> Written {
+    from.time(out, 1, "timeUnixNano")?;
+    from.enumeration(out, 2, "severityNumber", &SEVERITIES)?;
+    from.text(out, 3, "severityText")?;
+    from.message(out, 5, "body", any_value)?;
+    from.messages(out, 6, "attributes", key_value)?;
+    from.count(out, 7, "droppedAttributesCount")?;
+    from.flags(out, 8, "flags")?;
+    from.id(out, 9, "traceId")?;
+    from.id(out, 10, "spanId")?;
+    from.time(out, 11, "observedTimeUnixNano")?;
+    from.text(out, 12, "eventName")
 }
 
 fn span(from: Object<'_>, out: &mut Out) -> Written {
@@ -121,6 +159,34 @@ fn span(from: Object<'_>, out: &mut Out) -> Written {
     })?;
     from.flags(out, 16, "flags")
 }
+
+const SEVERITIES: [&str; 25] = [
+    "SEVERITY_NUMBER_UNSPECIFIED",
+    "SEVERITY_NUMBER_TRACE",
+    "SEVERITY_NUMBER_TRACE2",
+    "SEVERITY_NUMBER_TRACE3",
+    "SEVERITY_NUMBER_TRACE4",
+    "SEVERITY_NUMBER_DEBUG",
+    "SEVERITY_NUMBER_DEBUG2",
+    "SEVERITY_NUMBER_DEBUG3",
+    "SEVERITY_NUMBER_DEBUG4",
+    "SEVERITY_NUMBER_INFO",
+    "SEVERITY_NUMBER_INFO2",
+    "SEVERITY_NUMBER_INFO3",
+    "SEVERITY_NUMBER_INFO4",
+    "SEVERITY_NUMBER_WARN",
+    "SEVERITY_NUMBER_WARN2",
+    "SEVERITY_NUMBER_WARN3",
+    "SEVERITY_NUMBER_WARN4",
+    "SEVERITY_NUMBER_ERROR",
+    "SEVERITY_NUMBER_ERROR2",
+    "SEVERITY_NUMBER_ERROR3",
+    "SEVERITY_NUMBER_ERROR4",
+    "SEVERITY_NUMBER_FATAL",
+    "SEVERITY_NUMBER_FATAL2",
+    "SEVERITY_NUMBER_FATAL3",
+    "SEVERITY_NUMBER_FATAL4",
+];
 
 const KINDS: [&str; 6] = [
     "SPAN_KIND_UNSPECIFIED",

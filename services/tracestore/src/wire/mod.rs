@@ -15,7 +15,7 @@ use crate::model::record::{Batch, GroupRecord, Region, Text};
 use attributes::Pieces;
 use span::SpanReader;
 
-pub use json::{JsonError, to_protobuf};
+pub use json::{JsonError, logs_to_protobuf, to_protobuf};
 
 /// Attribute keys and string values are cut to this many bytes, as Tempo does by default.
 pub const MAX_ATTRIBUTE_BYTES: usize = 2048;

@@ -1,0 +1,14 @@
+//! The store from outside: its decoder, its bounds, its receivers, its by-id API, its binary.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod api;
+mod binary;
+mod bounds;
+#[path = "../../benches/demo/mod.rs"]
+mod demo;
+mod json;
+mod receiver;
+mod recorded;
+mod running;
+mod wire;
