@@ -10,11 +10,12 @@ pub(crate) mod ids;
 mod level;
 pub mod logql;
 mod names;
-pub mod otlp;
+mod otlp;
 pub mod query;
 mod store;
 pub mod streams;
 pub mod tail;
 
 pub use chunk::RecordRef;
+pub use otlp::OtlpLogsError;
 pub use store::{ExportReport, LogLimits, LogStats, LogStore, Snapshot};

@@ -1,10 +1,10 @@
-//! OTLP/gRPC: `TraceService/Export`. tonic does the protocol; the message is handed over as the bytes it came in.
+//! OTLP/gRPC: `TraceService/Export` and `LogsService/Export`. tonic does the protocol; the message is handed over as the bytes it came in.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -13,24 +13,30 @@ use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
 use super::body::{BodyError, Metered};
-use super::{Encoding, MAX_REQUEST_BYTES, Receiver, Refusal};
+use super::{Encoding, MAX_REQUEST_BYTES, Receiver, Refusal, Signal};
 use crate::server::Body;
 
 const TRACES_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const LOGS_PATH: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) -> Response<Body> {
-    let response = if request.uri().path() == TRACES_PATH {
+    let signal = match request.uri().path() {
+        TRACES_PATH => Some(Signal::Traces),
+        LOGS_PATH => Some(Signal::Logs),
+        _ => None,
+    };
+    let response = if let Some(signal) = signal {
         let request = request.map(|body| Metered::new(body, &receiver.budget).map_err(body_status));
         let mut response = Grpc::new(RawCodec)
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .unary(ExportTraces(receiver), request)
+            .unary(Export { receiver, signal }, request)
             .await;
         not_retryable_when_too_large(&mut response);
         response
     } else {
         let message = format!(
-            "unknown method {}: this receiver takes traces only",
+            "unknown method {}: this receiver takes traces and logs only",
             request.uri().path()
         );
         Status::unimplemented(message).into_http()
@@ -58,33 +64,36 @@ fn not_retryable_when_too_large(response: &mut Response<tonic::body::Body>) {
     }
 }
 
-struct ExportTraces(Arc<Receiver>);
+struct Export {
+    receiver: Arc<Receiver>,
+    signal: Signal,
+}
 
-impl UnaryService<Bytes> for ExportTraces {
-    /// `ExportTraceServiceResponse`, empty: everything was taken.
-    type Response = ();
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<()>, Status>> + Send>>;
+impl UnaryService<Bytes> for Export {
+    type Response = Bytes;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Bytes>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let receiver = Arc::clone(&self.0);
+        let receiver = Arc::clone(&self.receiver);
+        let signal = self.signal;
         Box::pin(async move {
             match receiver
-                .traces(Encoding::Protobuf, request.into_inner())
+                .store(signal, Encoding::Protobuf, request.into_inner())
                 .await
             {
-                Ok(()) => Ok(tonic::Response::new(())),
+                Ok(taken) => Ok(tonic::Response::new(taken.body(Encoding::Protobuf))),
                 Err(refusal) => Err(Status::new(refusal.grpc_code(), refusal.to_string())),
             }
         })
     }
 }
 
-/// Messages as bytes, in; the empty message, out.
+/// Messages as the bytes they are.
 #[derive(Debug, Clone, Copy, Default)]
 struct RawCodec;
 
 impl Codec for RawCodec {
-    type Encode = ();
+    type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
     type Decoder = Self;
@@ -99,10 +108,11 @@ impl Codec for RawCodec {
 }
 
 impl Encoder for RawCodec {
-    type Item = ();
+    type Item = Bytes;
     type Error = Status;
 
-    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(message);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! OTLP/HTTP: `POST /v1/traces`, in protobuf or JSON, packed or not.
+//! OTLP/HTTP: `POST /v1/traces` and `POST /v1/logs`, in protobuf or JSON, packed or not.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 
@@ -8,19 +8,23 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use hyper::body::Incoming;
 
 use super::body::{Metered, Packing, read_whole, unpack};
-use super::{Encoding, Receiver, Refusal};
+use super::taken::Taken;
+use super::{Encoding, Receiver, Refusal, Signal};
 use crate::server::{Body, answer, plain_text};
 
 const TRACES_PATH: &str = "/v1/traces";
+const LOGS_PATH: &str = "/v1/logs";
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 /// Seconds after which a client that was refused for overload may come back.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) -> Response<Body> {
-    if request.uri().path() != TRACES_PATH {
-        return plain_text(StatusCode::NOT_FOUND, "404 page not found\n");
-    }
+    let signal = match request.uri().path() {
+        TRACES_PATH => Signal::Traces,
+        LOGS_PATH => Signal::Logs,
+        _ => return plain_text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    };
     if request.method() != Method::POST {
         let mut response = answer(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -39,17 +43,18 @@ pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) 
             "415 unsupported media type, supported: [application/json, application/x-protobuf]",
         );
     };
-    match export(&receiver, encoding, request).await {
-        Ok(()) => success(encoding),
+    match export(&receiver, signal, encoding, request).await {
+        Ok(taken) => answer(StatusCode::OK, content_type(encoding), taken.body(encoding)),
         Err(refusal) => refused(&refusal, encoding),
     }
 }
 
 async fn export(
     receiver: &Receiver,
+    signal: Signal,
     encoding: Encoding,
     request: Request<Incoming>,
-) -> Result<(), Refusal> {
+) -> Result<Taken, Refusal> {
     let packing = packing(request.headers())?;
     let (packed, _held) = read_whole(Metered::new(request.into_body(), &receiver.budget)).await?;
     let body = if packing == Packing::None {
@@ -60,7 +65,7 @@ async fn export(
             .work(packed.len() * 8, move || unpack(packing, packed))
             .await?
     };
-    receiver.traces(encoding, body).await
+    receiver.store(signal, encoding, body).await
 }
 
 fn encoding(headers: &HeaderMap) -> Option<Encoding> {
@@ -91,15 +96,6 @@ fn content_type(encoding: Encoding) -> &'static str {
         Encoding::Protobuf => PROTOBUF,
         Encoding::Json => JSON,
     }
-}
-
-/// An empty `ExportTraceServiceResponse`: everything was taken.
-fn success(encoding: Encoding) -> Response<Body> {
-    let body: &'static [u8] = match encoding {
-        Encoding::Protobuf => b"",
-        Encoding::Json => br#"{"partialSuccess":{}}"#,
-    };
-    answer(StatusCode::OK, content_type(encoding), body)
 }
 
 fn refused(refusal: &Refusal, encoding: Encoding) -> Response<Body> {

@@ -7,20 +7,25 @@ mod body;
 mod grpc;
 mod http;
 mod status;
+mod taken;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::logs::{LogStore, OtlpLogsError};
 use crate::server::{Protocol, serve};
 use crate::store::{RefusalReason, Store, Transport};
 use crate::wire::{self, WireError};
 use body::Budget;
+use taken::Taken;
 
 /// Bytes of one request, and again of what it unpacks to: the Collector's limit for HTTP.
 pub const MAX_REQUEST_BYTES: usize = 20 * 1024 * 1024;
@@ -70,6 +75,13 @@ struct Receiver {
     large: Semaphore,
 }
 
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Traces,
+    Logs,
+}
+
 /// The two encodings of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -84,6 +96,10 @@ enum Refusal {
     Json(#[from] wire::JsonError),
     #[error("{0}")]
     Wire(#[from] WireError),
+    #[error("cannot read the log request: {0}")]
+    LogsWire(#[from] prost::DecodeError),
+    #[error("{0}")]
+    Logs(#[from] OtlpLogsError),
     #[error("the store is overloaded: too much is being received at once; try again later")]
     Overload,
     #[error("the request takes more than {MAX_REQUEST_BYTES} bytes")]
@@ -126,12 +142,18 @@ impl Receiver {
             .unwrap_or(Err(Refusal::Panicked))
     }
 
-    /// Stores a trace request, already unpacked.
-    async fn traces(&self, encoding: Encoding, request: Bytes) -> Result<(), Refusal> {
+    /// Stores a request, already unpacked.
+    async fn store(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        request: Bytes,
+    ) -> Result<Taken, Refusal> {
         let store = Arc::clone(&self.store);
         let transport = self.transport;
-        self.work(request.len(), move || {
-            store_traces(&store, transport, encoding, &request)
+        self.work(request.len(), move || match signal {
+            Signal::Traces => store_traces(&store, transport, encoding, &request),
+            Signal::Logs => store_logs(store.logs(), encoding, request),
         })
         .await
     }
@@ -142,7 +164,7 @@ fn store_traces(
     transport: Transport,
     encoding: Encoding,
     request: &[u8],
-) -> Result<(), Refusal> {
+) -> Result<Taken, Refusal> {
     let rewritten;
     let request = match encoding {
         Encoding::Protobuf => request,
@@ -156,7 +178,8 @@ fn store_traces(
         Ok(batch) => {
             store.insert(&batch);
             counters.count_accepted(transport, batch.spans.len() as u64, request.len() as u64);
-            Ok(())
+            // Like Tempo, which says nothing of spans beyond a trace's limit here.
+            Ok(Taken::all())
         }
         Err(error) => {
             match error {
@@ -172,4 +195,16 @@ fn store_traces(
             Err(error.into())
         }
     }
+}
+
+fn store_logs(logs: &LogStore, encoding: Encoding, request: Bytes) -> Result<Taken, Refusal> {
+    let request = match encoding {
+        Encoding::Protobuf => request,
+        Encoding::Json => wire::logs_to_protobuf(&request)?.into(),
+    };
+    let report = logs.export(&ExportLogsServiceRequest::decode(request)?)?;
+    Ok(Taken::but_too_large(
+        report.too_large,
+        logs.limits().max_record_bytes,
+    ))
 }

@@ -14,6 +14,8 @@ impl Refusal {
         match self {
             Refusal::Json(_)
             | Refusal::Wire(_)
+            | Refusal::LogsWire(_)
+            | Refusal::Logs(_)
             | Refusal::Unpack(_)
             | Refusal::UnknownPacking(_)
             | Refusal::Body(_) => StatusCode::BAD_REQUEST,
@@ -26,11 +28,12 @@ impl Refusal {
     pub(super) fn grpc_code(&self) -> Code {
         match self {
             // What grpc-go says of a message it cannot read.
-            Refusal::Wire(crate::wire::WireError::Malformed(_)) | Refusal::Panicked => {
-                Code::Internal
-            }
+            Refusal::Wire(crate::wire::WireError::Malformed(_))
+            | Refusal::LogsWire(_)
+            | Refusal::Panicked => Code::Internal,
             Refusal::Json(_)
             | Refusal::Wire(_)
+            | Refusal::Logs(_)
             | Refusal::Unpack(_)
             | Refusal::UnknownPacking(_)
             | Refusal::Body(_) => Code::InvalidArgument,
@@ -42,7 +45,7 @@ impl Refusal {
     /// `google.rpc.Status`, in the encoding of the request.
     pub(super) fn status_body(&self, encoding: Encoding) -> Vec<u8> {
         let code = match self {
-            Refusal::Wire(_) => Code::InvalidArgument,
+            Refusal::Wire(_) | Refusal::LogsWire(_) => Code::InvalidArgument,
             other => other.grpc_code(),
         };
         let message = self.to_string();
