@@ -84,18 +84,16 @@ pub(super) fn attributes(subject: &Subject<'_>, out: &mut Findings) {
     let Some(answer) = subject.demo() else { return };
     let good = (200..300).contains(&answer.status);
     for span in works(subject) {
+        // The status of the next tier's answer, as the CLIENT span has it.
+        let next = subject
+            .below(span)
+            .filter(|below| below.kind == SpanKind::Client)
+            .find_map(super::http::status_code);
         for (name, key, wanted) in &WANTED {
             if span.name != *name {
                 continue;
             }
             let value = span.attributes.get(key);
-            // The status of the next tier's answer, of which the CLIENT span
-            // below knows more.
-            let next = subject.pairs().find_map(|(above, below)| {
-                (std::ptr::eq(above, span) && below.kind == SpanKind::Client)
-                    .then(|| super::http::status_code(below))
-                    .flatten()
-            });
             let (fine, expected) = match (wanted, value) {
                 (Wanted::Text(text), value) => (
                     value.and_then(Value::as_str) == Some(text),

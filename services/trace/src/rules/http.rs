@@ -164,7 +164,7 @@ fn attributes(subject: &Subject<'_>, kind: SpanKind, needs: &[Need], out: &mut F
     let demo = subject.demo().is_some();
     let entry = subject.entry().map(|span| span.id);
     for span in spans(subject, kind) {
-        let answered = !is_cut_short(subject, span);
+        let answered = !subject.is_cut_short(span);
         for need in needs {
             let wanted = match need.when {
                 When::Always => true,
@@ -191,19 +191,6 @@ fn attributes(subject: &Subject<'_>, kind: SpanKind, needs: &[Need], out: &mut F
             }
         }
     }
-}
-
-/// Whether a span may have seen no answer: it failed, or a span above it did,
-/// as when a caller goes away and the work below is dropped.
-fn is_cut_short(subject: &Subject<'_>, span: &Span) -> bool {
-    let mut at = subject.tree.find(span.id);
-    while let Some(node) = at.map(|at| &subject.tree.nodes()[at]) {
-        if node.span.status.code == StatusCode::Error {
-            return true;
-        }
-        at = node.parent;
-    }
-    false
 }
 
 pub(super) fn methods(subject: &Subject<'_>, out: &mut Findings) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::id::{SpanId, TraceId};
 use crate::owed::{Answer, Caller, Owed, Step, Tier};
-use crate::span::{Span, SpanKind};
+use crate::span::{Span, SpanKind, StatusCode};
 use crate::trace::Trace;
 use crate::tree::Tree;
 
@@ -89,6 +89,8 @@ pub(super) struct Subject<'s> {
     pub(super) spans: Vec<&'s Span>,
     /// Which span stands for which of the owed steps.
     pub(super) cast: Cast<'s>,
+    /// By node: whether it or a node above it failed.
+    failed: Vec<bool>,
 }
 
 /// The spans of a trace in the parts that the demo's request has for them.
@@ -111,6 +113,12 @@ impl<'s> Subject<'s> {
             Caller::Exported(id) => Some(id),
             Caller::Silent | Caller::Unexported(_) => None,
         };
+        // A node stands behind the one above it.
+        let mut failed: Vec<bool> = Vec::with_capacity(trace.spans.len());
+        for node in tree.nodes() {
+            let above = node.parent.is_some_and(|parent| failed[parent]);
+            failed.push(above || node.span.status.code == StatusCode::Error);
+        }
         let mut spans = Vec::with_capacity(trace.spans.len());
         let mut once = Vec::with_capacity(trace.spans.len());
         for node in tree.nodes() {
@@ -131,6 +139,7 @@ impl<'s> Subject<'s> {
             owed,
             spans,
             cast,
+            failed,
         }
     }
 
@@ -163,6 +172,23 @@ impl<'s> Subject<'s> {
                     self.caller().span_id() == Some(parent) || self.tree.find(parent).is_none()
                 })
         })
+    }
+
+    /// Whether a span may have seen no answer: it failed, or a span above it
+    /// did, as when a caller goes away and the work below is dropped.
+    pub(super) fn is_cut_short(&self, span: &Span) -> bool {
+        self.tree
+            .find(span.id)
+            .is_some_and(|node| self.failed[node])
+    }
+
+    /// The spans directly below `span`.
+    pub(super) fn below(&self, span: &Span) -> impl Iterator<Item = &'s Span> {
+        let children = self.tree.find(span.id).map(|node| self.tree.children(node));
+        children
+            .into_iter()
+            .flatten()
+            .map(|node| self.tree.nodes()[node].span)
     }
 
     /// Every span with the span above it, where that is in the trace.

@@ -354,10 +354,11 @@ fn the_python_original_breaks_what_it_is_known_to_break() {
 #[test]
 fn a_foreign_trace_is_held_to_what_holds_everywhere() {
     let asked = Asked::foreign(Caller::Silent);
-    let bare = fixture::trace(vec![
+    let mut bare = fixture::trace(vec![
         fixture::span(1, None, 0, 9),
         fixture::span(2, Some(1), 1, 80),
     ]);
+    bare.spans[1].resource = Arc::clone(&bare.spans[0].resource);
     assert_eq!(
         broken(&bare, &asked),
         ["resource.service-name", "resource.instance-id"]
@@ -374,6 +375,31 @@ fn a_foreign_trace_is_held_to_what_holds_everywhere() {
     span.attributes.remove("http.route");
     span.name = "GET /api/data".to_owned();
     assert_eq!(broken(&raw, &asked), ["http.span-name"]);
+}
+
+#[test]
+fn a_deep_chain_of_calls_is_judged_too() {
+    let backend = demo().spans;
+    let mut spans = Vec::new();
+    for number in 1..=20_000 {
+        let mut span = backend[number % 2].clone();
+        span.id = id(number as u64);
+        span.parent = (number > 1).then(|| id(number as u64 - 1));
+        span.kind = [SpanKind::Server, SpanKind::Client][number % 2];
+        span.name = "backend-get-data".to_owned();
+        spans.push(span);
+    }
+    let trace = fixture::trace(spans);
+    let set = |asked: &Asked<'_>| {
+        let findings = failures(&trace, asked);
+        findings
+            .iter()
+            .filter(|finding| finding.rule == "spans.set")
+            .count()
+    };
+    // Two have a part, with a wrong kind and a wrong name; six parts have none.
+    assert_eq!(set(&asked(OK)), 6 + 19_998);
+    assert_eq!(set(&Asked::foreign(Caller::Silent)), 0);
 }
 
 /// One random change to a trace.
