@@ -3,14 +3,14 @@
 use super::subject::Subject;
 use super::{Findings, http};
 use crate::id::SpanId;
-use crate::owed::{Caller, Wanted, is_of};
+use crate::owed::{Caller, Tier, Wanted, is_of};
 use crate::span::{Span, SpanKind};
 use crate::tree::Place;
 
 pub(super) fn exact_set(subject: &Subject<'_>, out: &mut Findings) {
     for (step, part) in subject.cast.steps.iter().zip(&subject.cast.parts) {
         if part.is_none() {
-            let service = step.tier.map_or("", crate::Tier::service);
+            let service = step.tier.map_or("", Tier::service);
             out.absent(service, step.wanted().to_string());
         }
     }
@@ -21,10 +21,15 @@ pub(super) fn exact_set(subject: &Subject<'_>, out: &mut Findings) {
     // beside either. A status that differs is another rule's.
     if subject.cast.steps.is_empty() {
         for wanted in subject.owed.judge(subject.trace).missing() {
-            let differs = matches!(wanted, Wanted::Span { tier, .. }
-                if subject.entry().is_some_and(|entry| is_of(entry, *tier)));
+            let tier = match wanted {
+                Wanted::Span { tier, .. } => Some(*tier),
+                Wanted::Caller(_) | Wanted::Root => None,
+            };
+            let entry = subject.entry();
+            let differs = tier.is_some_and(|tier| entry.is_some_and(|span| is_of(span, tier)));
             if !differs {
-                out.absent("", wanted.to_string());
+                let service = tier.flatten().map_or("", Tier::service);
+                out.absent(service, wanted.to_string());
             }
         }
     } else if let Caller::Exported(id) = subject.caller()
@@ -49,7 +54,7 @@ pub(super) fn unique(subject: &Subject<'_>, out: &mut Findings) {
 pub(super) fn services(subject: &Subject<'_>, out: &mut Findings) {
     for (step, span) in subject.cast.played() {
         if !step.is_of(span) {
-            let expected = step.tier.map_or("a tier of the demo", crate::Tier::service);
+            let expected = step.tier.map_or("a tier of the demo", Tier::service);
             out.span(
                 span,
                 format!("service.name = {expected}"),
