@@ -94,15 +94,19 @@ impl Ctx {
             |error| Failure::CouldNotRun(format!("signals cannot be listened for: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let tokens = [self.interrupted.clone(), self.abandoned.clone()];
+        let ctx = self.clone();
         tokio::spawn(async move {
-            for token in tokens {
+            let mut next = async || {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                token.cancel();
-            }
+            };
+            next().await;
+            ctx.note("tdemo: stopping; a second Ctrl-C leaves at once");
+            ctx.interrupted.cancel();
+            next().await;
+            ctx.abandoned.cancel();
         });
         Ok(())
     }

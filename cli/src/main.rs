@@ -25,9 +25,14 @@ fn run(cli: Cli, ctx: &Ctx) -> Result<Exit, Failure> {
         .map_err(|error| Failure::CouldNotRun(format!("no thread could be started: {error}")))?;
     let result = runtime.block_on(async {
         ctx.listen_for_signals()?;
+        let mut work = Box::pin(cmd::run(cli.command, ctx));
         tokio::select! {
-            result = cmd::run(cli.command, ctx) => result,
-            () = ctx.abandoned().cancelled() => Ok(Exit::Interrupted),
+            result = &mut work => result,
+            () = ctx.abandoned().cancelled() => {
+                // Dropped, it would stop in order, and that takes its time.
+                std::mem::forget(work);
+                Ok(Exit::Interrupted)
+            }
         }
     });
     // What is still running belongs to a command that is over or given up.

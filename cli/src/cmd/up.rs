@@ -75,7 +75,6 @@ pub async fn run(args: UpArgs, ctx: &Ctx) -> Result<Exit, Failure> {
     ctx.print(|out| render::up::started(out, &running))?;
     ctx.interrupted().cancelled().await;
     drop(announcement);
-    ctx.note("tdemo: stopping: finishing requests and exporting spans");
     let summary = stack.shutdown().await;
     ctx.print(|out| render::up::stopped(out, &summary))?;
     Ok(Exit::Good)
