@@ -22,6 +22,7 @@ pub mod wire;
 
 mod api;
 mod receiver;
+mod search;
 mod server;
 
 pub use api::run_api;

@@ -4,24 +4,33 @@
 
 mod loki;
 mod metrics;
+mod search;
+mod search_answer;
+mod search_params;
 mod status;
+mod tags;
 mod traces;
 
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{self, Body, Protocol, plain_text};
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use loki::Loki;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/protobuf";
+/// How long a search waits for its turn before it is refused.
+const SEARCH_TURN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers Tempo's HTTP API, and Loki's under `/loki/`, until `shutdown`, then lets requests in flight finish.
 pub async fn run_api(
@@ -32,6 +41,9 @@ pub async fn run_api(
     let api = Arc::new(Api {
         loki: Loki::new(Arc::clone(store.logs()), shutdown.clone()),
         store,
+        searches: Arc::new(Semaphore::new(
+            std::thread::available_parallelism().map_or(1, NonZero::get),
+        )),
         stopping: shutdown.clone(),
     });
     let routes = Arc::clone(&api);
@@ -41,7 +53,7 @@ pub async fn run_api(
             if request.uri().path().starts_with(loki::PREFIX) {
                 api.loki.handle(request).await
             } else {
-                api.route(&request)
+                api.route(&request).await
             }
         }
     })
@@ -54,11 +66,13 @@ pub async fn run_api(
 struct Api {
     loki: Loki,
     store: Arc<Store>,
+    /// Turns for searches.
+    searches: Arc<Semaphore>,
     stopping: CancellationToken,
 }
 
 impl Api {
-    fn route(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn route(&self, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().trim_start_matches('/');
         let segments: Vec<&str> = path.split('/').collect();
         let query = request.uri().query().unwrap_or_default();
@@ -76,8 +90,64 @@ impl Api {
             ["api", "status", "buildinfo"] => status::build_info(),
             ["api", "traces", id] => traces::v1(&self.store, &decoded(id), query, accept),
             ["api", "v2", "traces", id] => traces::v2(&self.store, &decoded(id), query, accept),
+            ["api", "search"] => {
+                self.search(query, move |all, q| search::search(all, q, accept))
+                    .await
+            }
+            ["api", "search", "tags"] => {
+                self.search(query, move |all, q| tags::names_v1(all, q, accept))
+                    .await
+            }
+            ["api", "v2", "search", "tags"] => {
+                self.search(query, move |all, q| tags::names_v2(all, q, accept))
+                    .await
+            }
+            ["api", "search", "tag", tag @ .., "values"] => {
+                let tag = decoded(&tag.join("/"));
+                self.search(query, move |all, q| tags::values_v1(all, &tag, q, accept))
+                    .await
+            }
+            ["api", "v2", "search", "tag", tag @ .., "values"] => {
+                let tag = decoded(&tag.join("/"));
+                self.search(query, move |all, q| tags::values_v2(all, &tag, q, accept))
+                    .await
+            }
             _ => plain_text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
+    }
+}
+
+impl Api {
+    /// Runs a search, which may look at every span, on a thread that may block; as many at a time as
+    /// there are processors.
+    async fn search(
+        &self,
+        query: &str,
+        search: impl FnOnce(&Snapshot, &str) -> Response<Body> + Send + 'static,
+    ) -> Response<Body> {
+        let turn = tokio::time::timeout(
+            SEARCH_TURN_TIMEOUT,
+            Arc::clone(&self.searches).acquire_owned(),
+        )
+        .await;
+        let Ok(Ok(turn)) = turn else {
+            return plain_text(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many searches at a time; try again later\n",
+            );
+        };
+        let (store, query) = (Arc::clone(&self.store), query.to_owned());
+        let searched = tokio::task::spawn_blocking(move || {
+            // Kept until the work is done, even if the client has gone away.
+            let _turn = turn;
+            search(&store.snapshot(), &query)
+        });
+        searched.await.unwrap_or_else(|_| {
+            plain_text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal error: the search was given up\n",
+            )
+        })
     }
 }
 

@@ -230,6 +230,7 @@ impl BinaryOp {
     }
 
     /// The operator that says the same with its operands exchanged.
+    #[must_use]
     pub fn flipped(self) -> Self {
         match self {
             BinaryOp::Less => BinaryOp::Greater,

@@ -233,10 +233,10 @@ impl Lexer<'_> {
             })
             .unwrap_or(self.rest.len() - len);
         if unit > 0
-            && let Some(nanos) = literal::duration(&self.rest[..len + unit])
+            && let Some(duration) = literal::duration(&self.rest[..len + unit])
         {
             self.advance(len + unit);
-            return Ok(Token::Duration(nanos));
+            return Ok(Token::Duration(duration.nanos));
         }
         let number = literal::number(&self.rest[..len])?;
         self.advance(len);

@@ -3,9 +3,7 @@
 
 use std::fmt::Write as _;
 
-/// Units of a duration in nanoseconds, largest first. The first seven may be combined in this order
-/// with whole numbers (Prometheus' notation); from `h` on, fractions and any order will do (Go's
-/// `time.ParseDuration`).
+/// Units of a duration in nanoseconds, largest first.
 const UNITS: [(&str, i64); 10] = [
     ("y", 365 * 86_400_000_000_000),
     ("w", 7 * 86_400_000_000_000),
@@ -18,6 +16,9 @@ const UNITS: [(&str, i64); 10] = [
     ("µs", 1_000),
     ("ns", 1),
 ];
+
+const LAST_OF_PROMETHEUS: usize = 6;
+const FIRST_OF_GO: usize = 3;
 
 /// A number without a unit.
 pub(super) enum Number {
@@ -114,38 +115,50 @@ pub(super) fn number(text: &str) -> Result<Number, String> {
     }
 }
 
-/// A duration's nanoseconds: `1h15m`, `1d12h`, `1.5s`, `100ms`; `None` if it is none, or too long
+/// A duration, and who can read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Duration {
+    pub(crate) nanos: i64,
+    /// Whole numbers, with units from `y` to `ms` in falling order: Prometheus' notation.
+    pub(crate) prometheus: bool,
+    /// Units from `h` to `ns` in any order, fractions too: Go's `time.ParseDuration`.
+    pub(crate) go: bool,
+}
+
+/// Reads a duration such as `1h15m`, `1d12h`, `1.5s` or `100ms`; `None` if it is none, or too long
 /// for 64 bits.
-pub(super) fn duration(text: &str) -> Option<i64> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let mut duration = Duration {
+        nanos: 0,
+        prometheus: true,
+        go: true,
+    };
+    if text == "0" {
+        return Some(duration);
+    }
     let mut rest = text;
-    let mut total = 0i64;
-    // Whole numbers with units in falling order may use all units, else only those Go knows.
-    let mut calendar = false;
-    let mut ordered = true;
     let mut previous = None;
     while !rest.is_empty() {
-        let whole_len = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let whole = &rest[..whole_len];
-        rest = &rest[whole_len..];
-        let mut fraction = "";
-        if let Some(after) = rest.strip_prefix('.') {
-            let len = after.bytes().take_while(u8::is_ascii_digit).count();
-            fraction = &after[..len];
-            rest = &after[len..];
-            ordered = false;
-        }
+        let (whole, after) = digits(rest);
+        let (fraction, after) = match after.strip_prefix('.') {
+            Some(after) => {
+                duration.prometheus = false;
+                digits(after)
+            }
+            None => ("", after),
+        };
         if whole.is_empty() && fraction.is_empty() {
             return None;
         }
-        let unit_len = rest
+        let unit_len = after
             .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
+            .unwrap_or(after.len());
         let index = UNITS
             .iter()
-            .position(|(name, _)| *name == &rest[..unit_len])?;
-        rest = &rest[unit_len..];
-        calendar |= index < 3;
-        ordered &= index <= 6 && previous.is_none_or(|p| p < index);
+            .position(|(name, _)| *name == &after[..unit_len])?;
+        rest = &after[unit_len..];
+        duration.go &= index >= FIRST_OF_GO;
+        duration.prometheus &= index <= LAST_OF_PROMETHEUS && previous.is_none_or(|p| p < index);
         previous = Some(index);
         let nanos = UNITS[index].1;
         let whole = if whole.is_empty() {
@@ -153,11 +166,17 @@ pub(super) fn duration(text: &str) -> Option<i64> {
         } else {
             whole.parse::<i64>().ok()?
         };
-        total = total
+        duration.nanos = duration
+            .nanos
             .checked_add(whole.checked_mul(nanos)?)?
             .checked_add(part(fraction, nanos))?;
     }
-    (previous.is_some() && (ordered || !calendar)).then_some(total)
+    (previous.is_some() && (duration.prometheus || duration.go)).then_some(duration)
+}
+
+/// The digits that a text starts with, and the rest.
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
 /// `0.fraction` of a unit, cut to whole nanoseconds.
@@ -308,7 +327,7 @@ mod tests {
             (".5s", 500_000_000),
             ("1h1.5s", 3_601_500_000_000),
         ] {
-            assert_eq!(duration(text), Some(nanos), "{text}");
+            assert_eq!(duration(text).map(|d| d.nanos), Some(nanos), "{text}");
         }
         for bad in [
             "", "5", "1x", "12h1d", "1.5d", "1d1.5s", "s", "300y", "1h 5m",

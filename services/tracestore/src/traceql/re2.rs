@@ -2,6 +2,7 @@
 //! spelling, matched as Tempo matches: against the whole text, `.` matching newlines too.
 //! Called by the checker and the evaluator.
 
+use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -139,7 +140,7 @@ fn escape(chars: &mut Peekable<Chars<'_>>, out: &mut String, in_class: bool) -> 
                     "`\\{c}` is a back-reference, which RE2 does not have"
                 ));
             }
-            out.push_str(&format!("\\x{{{value:X}}}"));
+            _ = write!(out, "\\x{{{value:X}}}");
         }
         (c, _) => out.extend(['\\', c]),
     }

@@ -168,16 +168,17 @@ pub(super) fn collect(expr: &Expr, out: &mut Vec<Condition>) {
         Expr::Attribute(attribute) => out.push(Condition::exists(attribute)),
         Expr::Unary { operand, .. } => collect(operand, out),
         Expr::Nil { operand, .. } => match single(expr) {
-            Some(condition) => out.push(condition),
+            Some(found) => out.push(found),
             None => collect(operand, out),
         },
-        Expr::Binary { lhs, rhs, .. } => match single(expr) {
-            Some(condition) => out.push(condition),
-            None => {
+        Expr::Binary { lhs, rhs, .. } => {
+            if let Some(found) = single(expr) {
+                out.push(found);
+            } else {
                 collect(lhs, out);
                 collect(rhs, out);
             }
-        },
+        }
     }
 }
 

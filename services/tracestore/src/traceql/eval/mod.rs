@@ -14,11 +14,13 @@ mod shown;
 mod tables;
 mod tree;
 mod value;
+mod values;
 mod view;
 
 pub use plan::Plan;
 pub use run::{Bounds, FoundSpan, FoundSpanset, FoundTrace, ServiceStats, search};
 pub use value::Value;
+pub(crate) use values::{FilterPlan, each_value};
 
 /// Why a sound query fails on the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -65,7 +65,9 @@ impl<'v, 'c> Relate<'v, 'c> {
         let lhs = lhs.iter().copied().filter(|&row| rooted[row as usize]);
         match relation {
             Relation::Child | Relation::Descendant => {
-                lhs.for_each(|row| self.marked[row as usize] = round)
+                for row in lhs {
+                    self.marked[row as usize] = round;
+                }
             }
             Relation::Parent => {
                 for row in lhs {

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::EvalError;
 use super::pipeline::{ChunkRun, Spanset};
@@ -106,7 +108,7 @@ pub fn search(
             };
             if let Err(error) = search_chunk(plan, chunk, bounds, &shared) {
                 shared.done.store(true, Ordering::Relaxed);
-                *shared.lock() = Err(error);
+                *shared.found.lock() = Err(error);
             }
         }
     };
@@ -126,10 +128,7 @@ pub fn search(
             work();
         });
     }
-    shared
-        .found
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
+    shared.found.into_inner()
 }
 
 /// What the threads of a search share.
@@ -141,13 +140,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Result<Vec<FoundTrace>, EvalError>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether a trace that starts then would be kept: there is room, or it is newer than the oldest.
     fn takes(&self, plan: &Plan, bounds: &Bounds, start_ns: u64) -> bool {
-        let (Some(limit), Ok(found)) = (bounds.limit, &*self.lock()) else {
+        let (Some(limit), Ok(found)) = (bounds.limit, &*self.found.lock()) else {
             return true;
         };
         found.len() < limit
@@ -155,7 +150,7 @@ impl Shared {
     }
 
     fn add(&self, plan: &Plan, bounds: &Bounds, trace: FoundTrace) -> ControlFlow<()> {
-        let mut guard = self.lock();
+        let mut guard = self.found.lock();
         let (Ok(found), limit) = (&mut *guard, bounds.limit) else {
             return ControlFlow::Break(());
         };

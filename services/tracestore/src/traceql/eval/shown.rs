@@ -1,7 +1,7 @@
 //! Which attributes a span of an answer carries: those the query read, with values that passed, and
 //! those it selected. Keys are written without their scope. Used by [`super::run`].
 
-use super::condition::{Condition, Group};
+use super::condition::Condition;
 use super::plan::Plan;
 use super::value::Value;
 use super::view::View;
@@ -50,7 +50,7 @@ pub(super) fn shown<'c>(plan: &Plan, view: &View<'c>, row: Row) -> Shown<'c> {
                 | Intrinsic::SpanId,
             ) => {}
             Attribute::Intrinsic(intrinsic) => {
-                shown.attributes.push((intrinsic.name().to_owned(), value))
+                shown.attributes.push((intrinsic.name().to_owned(), value));
             }
             Attribute::Custom { name, .. } => shown.attributes.push((name, value)),
         }
@@ -130,17 +130,15 @@ fn last_value<'c>(
         )
     };
     let mut found = Value::Nil;
-    match (Condition::exists(attribute).group(), attribute) {
-        (Some(Group::Events | Group::Links), _) => {
-            view.each_in_group(attribute, row, &mut |value| {
-                let value = value.map_or(Value::Nil, &cut);
-                if value != Value::Nil {
-                    found = value;
-                }
-            })
-        }
-        _ => found = cut(view.value(attribute, row)),
+    if Condition::exists(attribute).group().is_none() {
+        return cut(view.value(attribute, row));
     }
+    view.each_in_group(attribute, row, &mut |value| {
+        let value = value.map_or(Value::Nil, &cut);
+        if value != Value::Nil {
+            found = value;
+        }
+    });
     found
 }
 

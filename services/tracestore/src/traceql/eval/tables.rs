@@ -70,7 +70,7 @@ impl<'q> RowTest<'q> {
                 other => ready.push(other),
             }
         }
-        ready.sort_by_key(|part| part.is_slow());
+        ready.sort_by_key(RowTest::is_slow);
         match (ready.len(), decider) {
             (0, _) => RowTest::Const(!decider),
             (_, false) => RowTest::And(ready),

@@ -106,7 +106,7 @@ impl<'a> Value<'a> {
     }
 
     /// The elements of an array, or the value itself.
-    pub(super) fn elements(&self) -> &[Self] {
+    pub(crate) fn elements(&self) -> &[Self] {
         match self {
             Value::Array(elements) => elements,
             scalar => std::slice::from_ref(scalar),
@@ -161,7 +161,7 @@ impl<'a> Value<'a> {
             (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => {
                 Some(a == b)
             }
-            _ => Some(self.number()? == other.number()?),
+            _ => Some(self.number()?.partial_cmp(&other.number()?)?.is_eq()),
         }
     }
 

@@ -84,12 +84,13 @@ impl<'c> View<'c> {
                 Value::Duration(nanos_between(trace.start_ns, trace.end_ns))
             }
             Intrinsic::TraceId => Value::Str(format!("{:x}", trace.id).into()),
-            Intrinsic::RootName if trace.root == NO_ROW => Value::text(""),
+            Intrinsic::RootName | Intrinsic::RootServiceName if trace.root == NO_ROW => {
+                Value::text("")
+            }
             Intrinsic::RootName => Value::text(
                 self.chunk
                     .name(self.chunk.name_codes()[trace.root as usize]),
             ),
-            Intrinsic::RootServiceName if trace.root == NO_ROW => Value::text(""),
             Intrinsic::RootServiceName => Value::text(self.service_name(trace.root)),
             _ => Value::Nil,
         }
