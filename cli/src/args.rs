@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{completions, config, load, man, trace, trace_link, up};
+use crate::cmd::{completions, config, load, man, smoke, trace, trace_link, up};
 
 /// Load, proof and diagnosis for tracing pipelines.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Command {
     Up(up::UpArgs),
     /// Send load, and check that each request's trace arrived whole
     Load(load::LoadArgs),
+    /// Prove the whole pipeline: requests, traces, searches, one verdict
+    Smoke(smoke::SmokeArgs),
     /// Show one trace as a waterfall, or list those that a query finds
     Trace(trace::TraceArgs),
     /// Print where to click: Grafana Explore, or the page of a running stack

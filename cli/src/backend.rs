@@ -62,7 +62,9 @@ pub async fn configured(settings: &Settings) -> Result<Option<Tempo>, Failure> {
     };
     let place = settings.chosen(key).map_or_else(String::new, Chosen::place);
     opened.map(Some).map_err(|error| {
-        Failure::CouldNotRun(format!("the trace backend of {place} cannot be used: {error}"))
+        Failure::CouldNotRun(format!(
+            "the trace backend of {place} cannot be used: {error}"
+        ))
     })
 }
 
@@ -174,7 +176,11 @@ fn ambiguous(ids: &[TraceId]) -> Failure {
     const SHOWN: usize = 4;
     let shown: Vec<String> = ids.iter().take(SHOWN).map(ToString::to_string).collect();
     let rest = ids.len().saturating_sub(SHOWN);
-    let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    let rest = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
     Failure::Usage(format!(
         "{} traces begin so: {}{rest}; give more digits",
         ids.len(),
@@ -185,9 +191,14 @@ fn ambiguous(ids: &[TraceId]) -> Failure {
 /// In words where a trace is not: `is neither in A nor in B`.
 pub fn nowhere(id: TraceId, asked: &[String]) -> String {
     match asked {
-        [] => format!("trace {id}: there is no trace backend to ask; give --tempo-url, or run `tdemo up`"),
+        [] => format!(
+            "trace {id}: there is no trace backend to ask; give --tempo-url, or run `tdemo up`"
+        ),
         [place] => format!("trace {id} is not in {place}"),
-        [places @ .., last] => format!("trace {id} is neither in {} nor in {last}", places.join(" nor in ")),
+        [places @ .., last] => format!(
+            "trace {id} is neither in {} nor in {last}",
+            places.join(" nor in ")
+        ),
     }
 }
 

@@ -94,9 +94,15 @@ mod tests {
     fn the_default_tempo_wins_over_the_first() {
         let list = r#"[{"uid":"p","type":"prometheus","isDefault":true},
             {"uid":"a","type":"tempo"},{"uid":"b","type":"tempo","isDefault":true}]"#;
-        assert_eq!(pick(serde_json::from_str(list).unwrap()).as_deref(), Some("b"));
+        assert_eq!(
+            pick(serde_json::from_str(list).unwrap()).as_deref(),
+            Some("b")
+        );
         let list = r#"[{"uid":"a","type":"tempo"},{"uid":"b","type":"tempo"}]"#;
-        assert_eq!(pick(serde_json::from_str(list).unwrap()).as_deref(), Some("a"));
+        assert_eq!(
+            pick(serde_json::from_str(list).unwrap()).as_deref(),
+            Some("a")
+        );
         assert_eq!(pick(Vec::new()), None);
     }
 }

@@ -50,7 +50,10 @@ pub async fn send(base: &str, traces: &[Trace]) -> Result<(), ImportError> {
         // An ExportTraceServiceRequest has the bytes of a TracesData.
         let answer = client
             .post(&url)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
+            .header(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-protobuf"),
+            )
             .body(batch.encode_to_vec())
             .send()
             .await

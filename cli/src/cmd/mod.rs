@@ -5,6 +5,7 @@ pub mod config;
 pub mod connections;
 pub mod load;
 pub mod man;
+pub mod smoke;
 pub mod trace;
 pub mod trace_link;
 pub mod up;
@@ -18,6 +19,7 @@ pub async fn run(command: Command, ctx: &Ctx) -> Result<Exit, Failure> {
     match command {
         Command::Up(args) => up::run(args, ctx).await,
         Command::Load(args) => load::run(args, ctx).await,
+        Command::Smoke(args) => smoke::run(args, ctx).await,
         Command::Trace(args) => trace::run(args, ctx).await,
         Command::TraceLink(args) => trace_link::run(args, ctx).await,
         Command::Config(args) => config::run(&args, ctx),

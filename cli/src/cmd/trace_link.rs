@@ -80,7 +80,12 @@ pub async fn run(args: TraceLinkArgs, ctx: &Ctx) -> Result<Exit, Failure> {
             Place::Page(page) => links::page_search(&page, query),
         });
         let look = format!("tdemo trace --query '{}'", query.replace('\'', r"'\''"));
-        return print(&args, link.as_ref(), &[("TraceQL", query), ("look", &look)], ctx);
+        return print(
+            &args,
+            link.as_ref(),
+            &[("TraceQL", query), ("look", &look)],
+            ctx,
+        );
     }
     match &args.id {
         Some(id) => link_to(id, &args, &settings, ctx).await,
@@ -97,9 +102,7 @@ enum Place {
 impl Place {
     fn trace(&self, trace: &Trace, span: Option<SpanId>) -> Url {
         match self {
-            Self::Grafana(grafana) => {
-                grafana.trace(trace.id, span, Range::of(trace, now_ms()))
-            }
+            Self::Grafana(grafana) => grafana.trace(trace.id, span, Range::of(trace, now_ms())),
             Self::Page(page) => links::page_trace(page, trace.id, span),
         }
     }
@@ -135,7 +138,10 @@ async fn place(settings: &Settings, ctx: &Ctx) -> Result<Option<Place>, Failure>
 async fn page(store: &str) -> Option<Url> {
     let url: Url = store.parse().ok()?;
     let body = Asker::new().ok()?.text(url.clone()).await.ok()?;
-    body.trim_start().to_ascii_lowercase().starts_with("<!doctype html").then_some(url)
+    body.trim_start()
+        .to_ascii_lowercase()
+        .starts_with("<!doctype html")
+        .then_some(url)
 }
 
 async fn link_to(
@@ -233,7 +239,11 @@ async fn link_to_own(args: &TraceLinkArgs, stack: &Stack, ctx: &Ctx) -> Result<E
     {
         ctx.note(&format!("the trace could not be saved: {error}"));
     }
-    let page = if ctx.is_terminal() { page(&stack.urls().tempo).await } else { None };
+    let page = if ctx.is_terminal() {
+        page(&stack.urls().tempo).await
+    } else {
+        None
+    };
     let place = page.map(Place::Page);
     let exit = print_trace(args, place.as_ref(), &trace, ctx)?;
     if place.is_some() {
@@ -250,8 +260,8 @@ fn parse(url: &str) -> Result<Url, Failure> {
 
 /// Sends one request; gives the id of its trace and what it owes.
 async fn ask(target: &Url) -> Result<(TraceId, Owed), Failure> {
-    let asker = Asker::new()
-        .map_err(|error| Failure::CouldNotRun(format!("no HTTP client: {error}")))?;
+    let asker =
+        Asker::new().map_err(|error| Failure::CouldNotRun(format!("no HTTP client: {error}")))?;
     let errand = errand::errands(&[Service::Frontend], false, false)
         .into_iter()
         .find(|errand| errand.kind == Kind::Get)
@@ -280,7 +290,14 @@ async fn ask(target: &Url) -> Result<(TraceId, Owed), Failure> {
 /// Waits until the trace has arrived.
 async fn arrived(tempo: &Tempo, id: TraceId, owed: &Owed, ctx: &Ctx) -> Result<Trace, Failure> {
     let until = Instant::now() + ARRIVAL;
-    let waited = wait::for_trace(tempo, id, owed, until, ctx.interrupted()).await;
+    let waited = wait::for_trace(
+        tempo,
+        id,
+        |trace| wait::is_whole(owed, trace),
+        until,
+        ctx.interrupted(),
+    )
+    .await;
     match waited.last {
         Ok(Some(trace)) => Ok(trace),
         Ok(None) => Err(Failure::CouldNotRun(format!(
@@ -327,7 +344,11 @@ fn print(
     if args.open {
         match link {
             Some(link) => open(link)?,
-            None => return Err(Failure::Usage("--open: there is no link to open".to_owned())),
+            None => {
+                return Err(Failure::Usage(
+                    "--open: there is no link to open".to_owned(),
+                ));
+            }
         }
     }
     Ok(Exit::Good)
@@ -335,7 +356,11 @@ fn print(
 
 /// Hands the link to the desktop.
 fn open(link: &Url) -> Result<(), Failure> {
-    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
     let status = Command::new(program)
         .arg(link.as_str())
         .stdin(Stdio::null())
@@ -344,7 +369,11 @@ fn open(link: &Url) -> Result<(), Failure> {
         .status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::CouldNotRun(format!("{program} could not open the link: {status}"))),
-        Err(error) => Err(Failure::CouldNotRun(format!("{program} cannot be run: {error}"))),
+        Ok(status) => Err(Failure::CouldNotRun(format!(
+            "{program} could not open the link: {status}"
+        ))),
+        Err(error) => Err(Failure::CouldNotRun(format!(
+            "{program} cannot be run: {error}"
+        ))),
     }
 }

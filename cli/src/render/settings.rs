@@ -17,7 +17,11 @@ pub fn text(
     file: Option<&ProfileFile>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let name_cells = Key::ALL.iter().map(|key| key.name().len()).max().unwrap_or(0);
+    let name_cells = Key::ALL
+        .iter()
+        .map(|key| key.name().len())
+        .max()
+        .unwrap_or(0);
     for key in Key::ALL {
         let name = format!("{:<name_cells$}", key.name());
         match settings.chosen(key) {
@@ -40,7 +44,10 @@ pub fn text(
         )?;
     }
     match file {
-        None => writeln!(out, "\nno tdemo.toml, neither here nor in the user's configuration directory"),
+        None => writeln!(
+            out,
+            "\nno tdemo.toml, neither here nor in the user's configuration directory"
+        ),
         Some(file) => {
             let names: Vec<&str> = file.profiles.keys().map(String::as_str).collect();
             writeln!(

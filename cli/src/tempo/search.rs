@@ -178,7 +178,11 @@ mod tests {
     #[test]
     fn what_is_no_search_answer_is_refused() {
         assert!(read(b"<html>").is_err());
-        assert!(read(br#"{"traces":[{"traceID":"zz"}]}"#).unwrap_err().contains("hex"));
+        assert!(
+            read(br#"{"traces":[{"traceID":"zz"}]}"#)
+                .unwrap_err()
+                .contains("hex")
+        );
         let odd = br#"{"traces":[{"traceID":"1","startTimeUnixNano":"soon"}]}"#;
         assert_eq!(read(odd).unwrap_err(), "startTimeUnixNano is no number");
     }

@@ -39,10 +39,14 @@ impl Asker {
             .map(Self)
     }
 
-    /// Sends `errand` to `base`, below whose path its own path goes.
+    /// Sends `errand` to `base`, with `parent` in its `traceparent`.
     pub async fn send(&self, base: &Url, errand: &Errand, parent: Option<Sent>) -> Exchange {
         let mut url = base.clone();
-        url.set_path(&format!("{}{}", base.path().trim_end_matches('/'), errand.path));
+        url.set_path(&format!(
+            "{}{}",
+            base.path().trim_end_matches('/'),
+            errand.path
+        ));
         let mut headers = HeaderMap::new();
         if let Some(content_type) = errand.content_type {
             headers.insert("content-type", HeaderValue::from_static(content_type));
@@ -58,7 +62,9 @@ impl Asker {
         }
         let method = Method::from_bytes(errand.method.as_bytes()).expect("a method of HTTP");
         let sent_unix_nanos = now_unix_nanos();
-        let outcome = self.exchange(method, &url, &headers, errand.body.clone()).await;
+        let outcome = self
+            .exchange(method, &url, &headers, errand.body.clone())
+            .await;
         Exchange {
             kind: errand.kind,
             service: errand.service,
@@ -112,6 +118,19 @@ impl Asker {
     }
 }
 
+/// Where `errand` goes: its path stands below that of `base`, if it has one.
+pub fn url_of(base: &Url, errand: &Errand) -> Url {
+    let mut url = base.clone();
+    if !errand.path.is_empty() {
+        url.set_path(&format!(
+            "{}{}",
+            base.path().trim_end_matches('/'),
+            errand.path
+        ));
+    }
+    url
+}
+
 async fn read(request: reqwest::RequestBuilder) -> Result<Answered, reqwest::Error> {
     let mut answer = request.send().await?;
     let status = answer.status().as_u16();
@@ -162,6 +181,8 @@ fn kept(body: &[u8]) -> Body {
 
 /// Nanoseconds since the Unix epoch.
 pub fn now_unix_nanos() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

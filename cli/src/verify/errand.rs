@@ -173,6 +173,11 @@ pub struct Errand {
 }
 
 impl Errand {
+    /// One request to somebody else's service, at the target's own path.
+    pub fn foreign() -> Self {
+        Self::get(Kind::Foreign, Service::Frontend, "")
+    }
+
     fn get(kind: Kind, service: Service, path: &'static str) -> Self {
         Self {
             kind,
@@ -203,7 +208,8 @@ impl Errand {
     /// What the caller does about a trace of its own.
     pub fn parent(&self) -> Parent {
         match self.kind {
-            Kind::Caller => Parent::Sampled,
+            // Few services name their trace: the caller makes it.
+            Kind::Caller | Kind::Foreign => Parent::Sampled,
             Kind::Unsampled => Parent::Unsampled,
             _ => Parent::None,
         }
@@ -244,7 +250,11 @@ pub fn errands(reachable: &[Service], bad_input: bool, faults: bool) -> Vec<Erra
                 all.push(Errand::post(Kind::Work, *service, JSON, data));
             }
             Service::Backend => {
-                all.push(Errand::get(Kind::Work, *service, service.tier().work_path()));
+                all.push(Errand::get(
+                    Kind::Work,
+                    *service,
+                    service.tier().work_path(),
+                ));
             }
         }
     }
@@ -302,7 +312,11 @@ mod tests {
             assert!(all.iter().any(|errand| errand.kind == kind), "{kind:?}");
         }
         let alone = errands(&[Service::Frontend], false, false);
-        assert!(alone.iter().all(|errand| errand.service == Service::Frontend));
+        assert!(
+            alone
+                .iter()
+                .all(|errand| errand.service == Service::Frontend)
+        );
         assert!(!alone.iter().any(|errand| errand.kind.is_bad_input()));
         assert!(alone.iter().all(|errand| errand.kind.faults().is_empty()));
     }
@@ -311,9 +325,15 @@ mod tests {
     fn faults_travel_in_one_baggage_entry() {
         let all = errands(&[Service::Frontend], false, true);
         let slow = all.iter().find(|errand| errand.kind == Kind::Slow).unwrap();
-        assert_eq!(slow.baggage().as_deref(), Some("demo.fault=backend:delay:300ms"));
+        assert_eq!(
+            slow.baggage().as_deref(),
+            Some("demo.fault=backend:delay:300ms")
+        );
         assert!(slow.kind.faults()[0].1.contains(&SLOW_MS.to_string()));
-        let caller = all.iter().find(|errand| errand.kind == Kind::Caller).unwrap();
+        let caller = all
+            .iter()
+            .find(|errand| errand.kind == Kind::Caller)
+            .unwrap();
         assert_eq!(caller.parent(), Parent::Sampled);
         assert!(caller.baggage().is_some());
     }

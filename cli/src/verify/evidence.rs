@@ -88,10 +88,8 @@ pub enum Answered {
 impl Exchange {
     /// `frontend GET /health`.
     pub fn label(&self) -> String {
-        let path = url::Url::parse(&self.url).map_or_else(
-            |_| self.url.clone(),
-            |url| url.path().to_owned(),
-        );
+        let path = url::Url::parse(&self.url)
+            .map_or_else(|_| self.url.clone(), |url| url.path().to_owned());
         format!("{} {} {path}", self.service.name(), self.method)
     }
 
@@ -324,7 +322,9 @@ impl Evidence {
 
     /// The exchanges of one kind.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Exchange> {
-        self.exchanges.iter().filter(move |exchange| exchange.kind == kind)
+        self.exchanges
+            .iter()
+            .filter(move |exchange| exchange.kind == kind)
     }
 
     /// The traces that were read, with their exchanges.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tdemo_trace::{Owed, Trace, TraceId};
+use tdemo_trace::{Flaw, Owed, Trace, TraceId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::tempo::{Tempo, TempoError};
 
 /// The first pause between two look-ups; doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const MAX_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a wait ended.
 #[derive(Debug)]
@@ -23,20 +23,32 @@ pub struct Waited {
     pub last: Result<Option<Trace>, TempoError>,
 }
 
-/// Looks trace `id` up until it holds what is `owed`, `until` has come or
+/// Whether nothing that is owed is missing. What should not be there is no
+/// reason to go on waiting.
+pub fn is_whole(owed: &Owed, trace: &Trace) -> bool {
+    owed.judge(trace)
+        .flaws()
+        .iter()
+        .all(|flaw| !matches!(flaw, Flaw::Missing(_) | Flaw::AbsentParent { .. }))
+}
+
+/// Looks trace `id` up until what is there is `enough`, `until` has come or
 /// `cut` is cancelled.
 pub async fn for_trace(
     tempo: &Tempo,
     id: TraceId,
-    owed: &Owed,
+    enough: impl Fn(&Trace) -> bool,
     until: Instant,
     cut: &CancellationToken,
 ) -> Waited {
+    let nothing = Trace::empty(id);
     let mut pauses = Pauses::until(until);
     loop {
         let last = tempo.trace(id).await;
-        let whole = matches!(&last, Ok(Some(trace)) if owed.judge(trace).is_complete());
-        if whole {
+        let found = last
+            .as_ref()
+            .map(|found| found.as_ref().unwrap_or(&nothing));
+        if found.is_ok_and(&enough) {
             return Waited {
                 whole_at: Some(Instant::now()),
                 last,
@@ -99,7 +111,10 @@ mod tests {
             looks += 1;
         }
         assert_eq!(start.elapsed(), Duration::from_secs(2));
-        assert_eq!(looks, 9, "20, 40, 80, 160, 320, 500, 500 ms and what is left");
+        assert_eq!(
+            looks, 9,
+            "20, 40, 80, 160, 320, 500, 500 ms and what is left"
+        );
         let mut cut_short = Pauses::until(start + Duration::from_secs(9));
         cut.cancel();
         assert!(!cut_short.next(&cut).await);
