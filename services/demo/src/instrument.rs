@@ -317,3 +317,38 @@ pub(crate) async fn internal<T>(
     span.end();
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use tdemo_telemetry::{ResourceInfo, Telemetry, TelemetrySettings};
+
+    use super::*;
+    use crate::route::Tier;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_of_its_own_request() {
+        let settings = TelemetrySettings {
+            disabled: true,
+            ..TelemetrySettings::default()
+        };
+        let telemetry = Telemetry::start(settings, ResourceInfo::new("backend", "1.0.0")).unwrap();
+        let app = Arc::new(App::new(
+            &Settings::new(Tier::Backend),
+            Bytes::new(),
+            telemetry,
+        ));
+        let address = "127.0.0.1:1".parse().unwrap();
+        let peer = Peer::new(address, address);
+        let (parts, ()) = Request::new(()).into_parts();
+
+        let span = ServerSpan::start(Arc::clone(&app), &peer, &parts, Some(Route::Info));
+        let result = span.run(async { panic!("a handler's bug") }).await;
+        assert!(matches!(result, Err(Refusal::Panic)));
+        let answer = span.finish(result).unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(app.metrics.print().contains("tdemo_panics_total 1\n"));
+    }
+}

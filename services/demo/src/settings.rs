@@ -3,6 +3,8 @@
 //!
 //! The `OTEL_*` variables belong to `tdemo_telemetry::TelemetrySettings`.
 
+mod table;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,147 +15,7 @@ use crate::Tier;
 use crate::base_url::BaseUrl;
 use crate::fault::Faults;
 use crate::work::Work;
-
-/// Where a setting's text comes from, its default, and what `--help` says of it.
-struct Setting {
-    flag: &'static str,
-    env: &'static str,
-    value: &'static str,
-    default: &'static str,
-    help: &'static str,
-}
-
-const fn setting(
-    flag: &'static str,
-    env: &'static str,
-    value: &'static str,
-    default: &'static str,
-    help: &'static str,
-) -> Setting {
-    Setting {
-        flag,
-        env,
-        value,
-        default,
-        help,
-    }
-}
-
-const LISTEN_HELP: &str = "Address to serve on";
-const FRONTEND_LISTEN: Setting = setting(
-    "listen",
-    "LISTEN",
-    "HOST:PORT",
-    "127.0.0.1:5000",
-    LISTEN_HELP,
-);
-const MIDDLEWARE_LISTEN: Setting = Setting {
-    default: "127.0.0.1:5001",
-    ..FRONTEND_LISTEN
-};
-const BACKEND_LISTEN: Setting = Setting {
-    default: "127.0.0.1:5002",
-    ..FRONTEND_LISTEN
-};
-
-const MIDDLEWARE_URL: Setting = setting(
-    "middleware-url",
-    "MIDDLEWARE_URL",
-    "URL",
-    "http://127.0.0.1:5001",
-    "Base URL of the middleware",
-);
-const BACKEND_URL: Setting = setting(
-    "backend-url",
-    "BACKEND_URL",
-    "URL",
-    "http://127.0.0.1:5002",
-    "Base URL of the backend",
-);
-
-const WORK_HELP: &str =
-    "Simulated work a request: 0, a time, or a median and a 99th percentile (100ms,p99=400ms)";
-const MIDDLEWARE_WORK: Setting = setting("work", "MIDDLEWARE_WORK", "WORK", "50ms", WORK_HELP);
-const BACKEND_WORK: Setting = setting("work", "BACKEND_WORK", "WORK", "100ms", WORK_HELP);
-
-const FAULTS: Setting = setting(
-    "faults",
-    "DEMO_FAULTS",
-    "on|off",
-    "on",
-    "Whether faults are injected at all, by baggage or by rate",
-);
-const ERROR_RATE: Setting = setting(
-    "error-rate",
-    "ERROR_RATE",
-    "SHARE",
-    "0",
-    "Share of requests that fail, 0 to 1",
-);
-const SLOW_RATE: Setting = setting(
-    "slow-rate",
-    "SLOW_RATE",
-    "SHARE",
-    "0",
-    "Share of requests that are slowed, 0 to 1",
-);
-const SLOW_BY: Setting = setting(
-    "slow-by",
-    "SLOW_BY",
-    "TIME",
-    "500ms",
-    "By how much they are slowed, at most 10s",
-);
-
-const UPSTREAM_HELP: &str = "How long to wait for the next tier's answer";
-// The inner tier waits less, so that it speaks first.
-const FRONTEND_UPSTREAM: Setting = setting(
-    "upstream-timeout",
-    "UPSTREAM_TIMEOUT",
-    "TIME",
-    "12s",
-    UPSTREAM_HELP,
-);
-const MIDDLEWARE_UPSTREAM: Setting = Setting {
-    default: "10s",
-    ..FRONTEND_UPSTREAM
-};
-
-const BODY_TIMEOUT: Setting = setting(
-    "body-timeout",
-    "BODY_TIMEOUT",
-    "TIME",
-    "10s",
-    "How long a request's body may take to arrive",
-);
-const HEADER_TIMEOUT: Setting = setting(
-    "header-timeout",
-    "HEADER_TIMEOUT",
-    "TIME",
-    "30s",
-    "How long a connection may take to send a request's head, and how long it may idle",
-);
-const MAX_BODY: Setting = setting(
-    "max-body-bytes",
-    "MAX_BODY_BYTES",
-    "BYTES",
-    "1048576",
-    "Largest request body",
-);
-const MAX_IN_FLIGHT: Setting = setting(
-    "max-in-flight",
-    "MAX_IN_FLIGHT",
-    "COUNT",
-    "4096",
-    "Requests handled at once; more are answered 503",
-);
-const MAX_CONNECTIONS: Setting = setting(
-    "max-connections",
-    "MAX_CONNECTIONS",
-    "COUNT",
-    "8192",
-    "Connections held at once; more wait to be accepted",
-);
+use table::Setting;
 
 /// How long requests in flight may go on once a service is told to stop.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -248,7 +110,7 @@ pub fn command(tier: Tier) -> Command {
     let mut command = Command::new(tier.name())
         .version(env!("CARGO_PKG_VERSION"))
         .about(about);
-    for setting in table(tier) {
+    for setting in table::of(tier) {
         let help = format!(
             "{} [env: {}] [default: {}]",
             setting.help, setting.env, setting.default
@@ -275,54 +137,10 @@ impl Launch {
             env,
         };
         Ok(Self {
-            listen: source.get(listen(tier), parse_listen)?,
+            listen: source.get(table::listen(tier), parse_listen)?,
             settings: source.settings(tier)?,
         })
     }
-}
-
-const fn listen(tier: Tier) -> &'static Setting {
-    match tier {
-        Tier::Frontend => &FRONTEND_LISTEN,
-        Tier::Middleware => &MIDDLEWARE_LISTEN,
-        Tier::Backend => &BACKEND_LISTEN,
-    }
-}
-
-/// The next tier's URL and how long to wait for it.
-const fn upstream(tier: Tier) -> Option<(&'static Setting, &'static Setting)> {
-    match tier {
-        Tier::Frontend => Some((&MIDDLEWARE_URL, &FRONTEND_UPSTREAM)),
-        Tier::Middleware => Some((&BACKEND_URL, &MIDDLEWARE_UPSTREAM)),
-        Tier::Backend => None,
-    }
-}
-
-const fn work(tier: Tier) -> Option<&'static Setting> {
-    match tier {
-        Tier::Frontend => None,
-        Tier::Middleware => Some(&MIDDLEWARE_WORK),
-        Tier::Backend => Some(&BACKEND_WORK),
-    }
-}
-
-/// The settings that `tier` has, in the order of `--help`.
-fn table(tier: Tier) -> impl Iterator<Item = &'static Setting> {
-    let (url, timeout) = upstream(tier).unzip();
-    let own = [Some(listen(tier)), url, work(tier), timeout]
-        .into_iter()
-        .flatten();
-    own.chain([
-        &FAULTS,
-        &ERROR_RATE,
-        &SLOW_RATE,
-        &SLOW_BY,
-        &BODY_TIMEOUT,
-        &HEADER_TIMEOUT,
-        &MAX_BODY,
-        &MAX_IN_FLIGHT,
-        &MAX_CONNECTIONS,
-    ])
 }
 
 struct Source<'a> {
@@ -332,7 +150,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn settings(&self, tier: Tier) -> Result<Settings, SettingsError> {
-        let (next, upstream_timeout) = match upstream(tier) {
+        let (next, upstream_timeout) = match table::upstream(tier) {
             Some((url, timeout)) => (
                 Some(self.get(url, BaseUrl::from_str)?),
                 self.get(timeout, parse_time)?,
@@ -343,18 +161,19 @@ impl Source<'_> {
             tier,
             next,
             upstream_timeout,
-            work: work(tier).map_or(Ok(Work::None), |setting| self.get(setting, Work::from_str))?,
+            work: table::work(tier)
+                .map_or(Ok(Work::None), |setting| self.get(setting, Work::from_str))?,
             faults: Faults {
-                enabled: self.get(&FAULTS, parse_switch)?,
-                error_rate: self.get(&ERROR_RATE, parse_share)?,
-                slow_rate: self.get(&SLOW_RATE, parse_share)?,
-                slow_by: self.get(&SLOW_BY, parse_delay)?,
+                enabled: self.get(&table::FAULTS, parse_switch)?,
+                error_rate: self.get(&table::ERROR_RATE, parse_share)?,
+                slow_rate: self.get(&table::SLOW_RATE, parse_share)?,
+                slow_by: self.get(&table::SLOW_BY, parse_delay)?,
             },
-            body_timeout: self.get(&BODY_TIMEOUT, parse_time)?,
-            header_timeout: self.get(&HEADER_TIMEOUT, parse_time)?,
-            max_body_bytes: self.get(&MAX_BODY, parse_count)?,
-            max_in_flight: self.get(&MAX_IN_FLIGHT, parse_count)?,
-            max_connections: self.get(&MAX_CONNECTIONS, parse_connections)?,
+            body_timeout: self.get(&table::BODY_TIMEOUT, parse_time)?,
+            header_timeout: self.get(&table::HEADER_TIMEOUT, parse_time)?,
+            max_body_bytes: self.get(&table::MAX_BODY, parse_count)?,
+            max_in_flight: self.get(&table::MAX_IN_FLIGHT, parse_count)?,
+            max_connections: self.get(&table::MAX_CONNECTIONS, parse_connections)?,
             drain_deadline: DRAIN_DEADLINE,
         })
     }

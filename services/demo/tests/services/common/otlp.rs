@@ -51,10 +51,10 @@ impl Seen {
     }
 
     pub(crate) fn status(&self) -> StatusCode {
-        self.span
-            .status
-            .as_ref()
-            .map_or(StatusCode::Unset, |status| status.code())
+        self.span.status.as_ref().map_or(
+            StatusCode::Unset,
+            opentelemetry_proto::tonic::trace::v1::Status::code,
+        )
     }
 
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
@@ -236,5 +236,7 @@ fn map(attributes: &[KeyValue]) -> BTreeMap<String, Value> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
