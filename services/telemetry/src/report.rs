@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::exporter::Delivery;
 
 /// At most one line of a kind in this time.
-const QUIET: Duration = Duration::from_secs(10);
+pub(crate) const QUIET: Duration = Duration::from_secs(10);
 
 /// A count that is logged at most once in [`QUIET`].
 #[derive(Debug, Default)]

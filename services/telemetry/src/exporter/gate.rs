@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::report::QUIET;
+
 /// The first pause after a failure; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause of our own accord.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause while a flush or a shutdown waits.
 const HURRIED_PAUSE: Duration = Duration::from_millis(100);
-
-/// Troubles that come and go are told of at most once in this time.
-const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Gate {

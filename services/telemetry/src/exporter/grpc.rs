@@ -62,8 +62,8 @@ pub(super) fn frame(message: &[u8], compressed: bool) -> Bytes {
     framed.freeze()
 }
 
-/// Reads an answer to its end.
-pub(super) async fn read<B>(response: Response<B>) -> Result<Delivery, Failure>
+/// Reads an answer, to a message that was `oversized` or not, to its end.
+pub(super) async fn read<B>(response: Response<B>, oversized: bool) -> Result<Delivery, Failure>
 where
     B: Body<Data = Bytes>,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -76,7 +76,7 @@ where
     if let Some(status) = Status::from_header_map(&parts.headers)
         && status.code() != Code::Ok
     {
-        return Err(refused(&status));
+        return Err(refused(&status, oversized));
     }
     let body = Limited::new(body, MAX_ANSWER_BYTES)
         .collect()
@@ -92,7 +92,7 @@ where
         });
     };
     if status.code() != Code::Ok {
-        return Err(refused(&status));
+        return Err(refused(&status, oversized));
     }
     // Accepted: an answer that cannot be read does not change that.
     let message = body.to_bytes();
@@ -101,12 +101,15 @@ where
     Ok(Delivery::from_response(response))
 }
 
-fn refused(status: &Status) -> Failure {
+fn refused(status: &Status, oversized: bool) -> Failure {
     let why = format!("{:?}: {}", status.code(), status.message());
     let after = status
         .get_details_retry_info()
         .and_then(|info| info.retry_delay);
     match status.code() {
+        // Servers built on tonic say so of a message that is too long, and it
+        // will be no shorter the next time.
+        Code::OutOfRange if oversized => Failure::Final { why },
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
@@ -143,7 +146,7 @@ mod tests {
             Some(_) => Status::with_error_details(code, "no", details),
             None => Status::new(code, "no"),
         };
-        matches!(refused(&status), Failure::Final { .. })
+        matches!(refused(&status, false), Failure::Final { .. })
     }
 
     #[test]

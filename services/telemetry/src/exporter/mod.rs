@@ -79,6 +79,18 @@ enum Failure {
     Final { why: String },
 }
 
+/// A gRPC message may have so many bytes unless the receiver is told otherwise.
+/// The worker's batches are smaller; one span alone need not be.
+const USUAL_LIMIT_BYTES: usize = 4 << 20;
+
+/// A request's body, ready for any number of attempts.
+#[derive(Debug)]
+struct Encoded {
+    body: Bytes,
+    /// The message, uncompressed, is longer than [`USUAL_LIMIT_BYTES`].
+    oversized: bool,
+}
+
 /// One receiver. Must be used inside one runtime, which then holds its connections.
 #[derive(Debug)]
 pub(crate) struct Exporter {
@@ -135,9 +147,8 @@ impl Exporter {
         resource: &ResourceAttributesWithSchema,
         deadline: Instant,
     ) -> Delivery {
-        let delivery = self
-            .deliver_body(self.encode(spans, resource), deadline)
-            .await;
+        let request = self.encode(spans, resource);
+        let delivery = self.deliver_encoded(&request, deadline).await;
         match delivery {
             Delivery::Refused { .. } => self.gate.refused(),
             Delivery::Accepted | Delivery::Partial { .. } => self.gate.succeeded(),
@@ -145,13 +156,13 @@ impl Exporter {
         delivery
     }
 
-    async fn deliver_body(&self, body: Bytes, deadline: Instant) -> Delivery {
+    async fn deliver_encoded(&self, request: &Encoded, deadline: Instant) -> Delivery {
         loop {
             if let Err(why) = self.gate.pass(deadline).await {
                 return Delivery::Refused { why };
             }
             let begun = Instant::now();
-            let attempt = timeout(self.timeout, self.attempt(body.clone())).await;
+            let attempt = timeout(self.timeout, self.attempt(request)).await;
             match attempt {
                 Ok(Ok(delivery)) => return delivery,
                 Ok(Err(Failure::Final { why })) => return Delivery::Refused { why },
@@ -164,9 +175,9 @@ impl Exporter {
         }
     }
 
-    async fn attempt(&self, body: Bytes) -> Result<Delivery, Failure> {
+    async fn attempt(&self, encoded: &Encoded) -> Result<Delivery, Failure> {
         let mut request = Request::post(self.uri.clone())
-            .body(Full::new(body))
+            .body(Full::new(encoded.body.clone()))
             .map_err(|error| Failure::Final {
                 why: format!("the request could not be built: {error}"),
             })?;
@@ -180,25 +191,27 @@ impl Exporter {
                 after: None,
             })?;
         match self.protocol {
-            Protocol::Grpc => grpc::read(response).await,
+            Protocol::Grpc => grpc::read(response, encoded.oversized).await,
             Protocol::HttpProtobuf => http::read(response).await,
         }
     }
 
-    fn encode(&self, spans: Vec<SpanData>, resource: &ResourceAttributesWithSchema) -> Bytes {
+    fn encode(&self, spans: Vec<SpanData>, resource: &ResourceAttributesWithSchema) -> Encoded {
         let message = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(spans, resource),
         }
         .encode_to_vec();
+        let oversized = message.len() > USUAL_LIMIT_BYTES;
         let message = if self.gzip {
             compress(&message)
         } else {
             message
         };
-        match self.protocol {
+        let body = match self.protocol {
             Protocol::Grpc => grpc::frame(&message, self.gzip),
             Protocol::HttpProtobuf => message.into(),
-        }
+        };
+        Encoded { body, oversized }
     }
 }
 

@@ -209,6 +209,25 @@ fn huge_spans_are_bounded_by_their_bytes() {
 }
 
 #[test]
+fn a_span_too_large_for_the_receiver_fails_alone_and_at_once() {
+    use opentelemetry::trace::{Span as _, Tracer as _};
+    for gzip in [false, true] {
+        let receiver = Receiver::start(PROTOCOLS[0]);
+        let mut exporter = receiver.settings();
+        exporter.gzip = gzip;
+        let telemetry = start(settings(exporter));
+        emit(&telemetry, 5);
+        let mut span = telemetry.tracer().start("too large");
+        let text = "x".repeat(5 << 20);
+        span.set_attribute(opentelemetry::KeyValue::new("text", text));
+        span.end();
+        emit(&telemetry, 5);
+        let ledger = flush(&telemetry);
+        assert_eq!((ledger.exported, ledger.failed), (10, 1));
+    }
+}
+
+#[test]
 fn a_batch_out_of_time_has_failed() {
     let mut receiver = Receiver::start(PROTOCOLS[0]);
     receiver.stop();
