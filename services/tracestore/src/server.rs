@@ -37,8 +37,10 @@ const HTTP2_STREAM_WINDOW: u32 = 1024 * 1024;
 const HTTP2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Requests that one HTTP/2 connection may have open.
 const HTTP2_MAX_STREAMS: u32 = 128;
-/// What every HTTP/2 connection begins with, as far as it is needed to tell (RFC 9113, section 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
+/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long to wait before looking again at a preface that comes in pieces, which is rare.
+const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The body of an answer, whoever made it.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -104,17 +106,23 @@ where
             }
         };
         let watcher = graceful.watcher();
-        let handler = handler.clone();
+        let (handler, stop) = (handler.clone(), shutdown.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let answered = AssertUnwindSafe(handler(request)).catch_unwind();
                 async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|_| panicked())) }
             });
             let io = TokioIo::new(stream);
+            let http2 = tokio::select! {
+                http2 = begins_as_http2(io.inner()) => http2,
+                // Nothing was asked yet, so nothing is owed.
+                () = stop.cancelled() => None,
+            };
+            let Some(http2) = http2 else {
+                return;
+            };
             let served = match protocol {
-                Protocol::Http1 if speaks_http2(io.inner()).await => {
-                    refuse_http2(io.into_inner()).await
-                }
+                Protocol::Http1 if http2 => refuse_http2(io.into_inner()).await,
                 Protocol::Http1 => {
                     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
                     builder
@@ -124,6 +132,7 @@ where
                     let connection = builder.serve_connection_with_upgrades(io, service);
                     watcher.watch(connection).await.map_err(io::Error::other)
                 }
+                // What is not HTTP/2 is for hyper to turn away: it says its part of the greeting, then closes.
                 Protocol::Http2 => {
                     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                         .timer(TokioTimer::new())
@@ -163,7 +172,9 @@ async fn accept(
         .await
         .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it was served");
+    }
     Ok((stream, slot))
 }
 
@@ -174,11 +185,30 @@ fn panicked() -> Response<Body> {
     )
 }
 
-/// Whether the first bytes are those of HTTP/2, which clients send in one piece.
-async fn speaks_http2(stream: &TcpStream) -> bool {
-    let mut first = [0; HTTP2_PREFACE.len()];
-    let peeked = tokio::time::timeout(IDLE_TIMEOUT, stream.peek(&mut first)).await;
-    matches!(peeked, Ok(Ok(read)) if read >= 3 && HTTP2_PREFACE.starts_with(&first[..read]))
+/// Whether a connection begins as HTTP/2 does, once that can be told; no bytes are taken. `None` if it is closed, or says
+/// too little for too long.
+async fn begins_as_http2(stream: &TcpStream) -> Option<bool> {
+    let told = async {
+        let mut first = [0; HTTP2_PREFACE.len()];
+        loop {
+            let read = stream
+                .peek(&mut first)
+                .await
+                .ok()
+                .filter(|read| *read > 0)?;
+            if !HTTP2_PREFACE.starts_with(&first[..read]) {
+                return Some(false);
+            }
+            if read == HTTP2_PREFACE.len() {
+                return Some(true);
+            }
+            tokio::time::sleep(PREFACE_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(IDLE_TIMEOUT, told)
+        .await
+        .ok()
+        .flatten()
 }
 
 async fn refuse_http2(mut stream: TcpStream) -> io::Result<()> {

@@ -10,6 +10,11 @@ use crate::model::pb::{DecodeError, Reader, put_bytes_field};
 use crate::model::record::Region;
 use crate::model::{AttrValue, hash_bytes};
 
+/// Fields that only profiles use, of `KeyValue` and `AnyValue`. Attributes are given out as they came, so even these must
+/// be readable.
+const KEY_STRINDEX: u32 = 3;
+const VALUE_STRINDEX: u32 = 8;
+
 /// Arrays and maps in a value may nest this deep.
 const MAX_VALUE_DEPTH: u32 = 32;
 
@@ -107,6 +112,7 @@ fn check_key_value(message: &[u8]) -> Result<bool, DecodeError> {
                 check_value(value, 0)?;
                 too_long |= value.len() > MAX_ATTRIBUTE_BYTES && long_string(value).is_some();
             }
+            KEY_STRINDEX => drop(field.varint(number)?),
             _ => {}
         }
     }
@@ -122,7 +128,7 @@ fn check_value(message: &[u8], depth: u32) -> Result<(), DecodeError> {
     while let Some((number, field)) = reader.next_field()? {
         match number {
             1 => drop(field.str(number)?),
-            2 | 3 => drop(field.varint(number)?),
+            2 | 3 | VALUE_STRINDEX => drop(field.varint(number)?),
             4 => drop(field.fixed64(number)?),
             5 | 6 => check_list(field.bytes(number)?, number == 6, depth)?,
             7 => drop(field.bytes(number)?),
@@ -149,6 +155,7 @@ fn check_list(message: &[u8], is_map: bool, depth: u32) -> Result<(), DecodeErro
             match number {
                 1 => drop(field.str(number)?),
                 2 => check_value(field.bytes(number)?, depth + 1)?,
+                KEY_STRINDEX => drop(field.varint(number)?),
                 _ => {}
             }
         }

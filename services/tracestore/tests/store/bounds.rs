@@ -220,7 +220,7 @@ fn readers_see_whole_requests_while_writers_write() {
     const WRITERS: u64 = 3;
     const REQUESTS: u64 = 60;
     let store = Store::new(Limits {
-        max_traces: 3_000,
+        max_traces: 1_000,
         ..Limits::default()
     });
     let done = AtomicBool::new(false);

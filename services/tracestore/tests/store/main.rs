@@ -8,6 +8,7 @@ mod bounds;
 #[path = "../../benches/demo/mod.rs"]
 mod demo;
 mod json;
+mod model;
 mod receiver;
 mod recorded;
 mod running;

@@ -81,7 +81,7 @@ async fn by_id_and_status_answers_are_those_of_tempo() {
                 keys
             };
             assert_eq!(keys(&body), keys(&data(file)), "{name}");
-        } else if file.ends_with(".json") {
+        } else if recorded["content_type"] == "application/json" {
             let json = |bytes: &[u8]| normalised(serde_json::from_slice(bytes).unwrap());
             assert_eq!(json(&body), json(&data(file)), "{name}");
         } else {

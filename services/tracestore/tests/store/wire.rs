@@ -195,6 +195,8 @@ fn stored(store: &Store) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_prost_wrote_comes_back_whole(request in request()) {
         let store = Store::new(Limits::default());
@@ -309,7 +311,7 @@ fn ids_of_the_wrong_kind_refuse_the_whole_request() {
         span.links.push(Link {
             trace_id: vec![1; 3],
             ..Link::default()
-        })
+        });
     });
     assert!(matches!(decode(&request), Err(WireError::Malformed(_))));
 }
@@ -340,7 +342,7 @@ fn values_nested_too_deep_are_refused() {
     }
     let request = spoiled(|span| {
         span.attributes
-            .push(key_value("deep".to_owned(), Some(value)))
+            .push(key_value("deep".to_owned(), Some(value)));
     });
     assert!(matches!(decode(&request), Err(WireError::Malformed(_))));
 }
