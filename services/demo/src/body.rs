@@ -136,27 +136,23 @@ pub(crate) async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Bod
     if hint.lower() > limit as u64 {
         return Err(BodyError::TooLarge { limit });
     }
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyError::from_hyper)?.into_data() else {
             continue;
         };
-        if first.len() + rest.len() + data.len() > limit {
+        if whole.len() + data.len() > limit {
             return Err(BodyError::TooLarge { limit });
         }
-        if first.is_empty() {
-            first = data;
-        } else {
-            rest.extend_from_slice(&data);
+        if whole.is_empty() && body.is_end_stream() {
+            // Most bodies come in one piece, which need not be copied.
+            return Ok(data);
         }
+        if whole.capacity() == 0 {
+            whole.reserve(usize::try_from(hint.lower()).unwrap_or(limit));
+        }
+        whole.extend_from_slice(&data);
     }
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&rest);
     Ok(whole.freeze())
 }
 

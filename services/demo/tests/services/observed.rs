@@ -105,7 +105,7 @@ async fn durations_have_the_conventions_labels_and_an_exemplar_on_every_bucket_h
         }
         before = (series, count);
     }
-    assert!(hit >= 8, "{hit} buckets were hit:\n{page}");
+    assert!(hit >= 5, "{hit} buckets were hit:\n{page}");
 }
 
 #[tokio::test]
