@@ -79,6 +79,9 @@ impl Settings {
     }
 
     /// What `env` says, then the defaults; for a service that is embedded. An empty variable counts as unset.
+    ///
+    /// # Errors
+    /// The first variable that holds what it cannot mean.
     pub fn from_env(
         tier: Tier,
         env: &dyn Fn(&str) -> Option<String>,
@@ -127,6 +130,9 @@ pub fn command(tier: Tier) -> Command {
 
 impl Launch {
     /// Reads what [`command`] matched, then `env`, then the defaults. An empty variable counts as unset.
+    ///
+    /// # Errors
+    /// The first flag or variable that holds what it cannot mean.
     pub fn resolve(
         tier: Tier,
         flags: &ArgMatches,
