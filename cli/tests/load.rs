@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::io::BufRead;
+use std::io::BufRead as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -456,21 +456,31 @@ fn an_interrupt_reports_what_was_measured() {
 }
 
 #[test]
-fn an_interrupted_run_of_the_embedded_stack_is_still_audited() {
-    let mut load = Process::start(
-        tdemo(["load", "--duration", "1h", "--connections", "2", "--json"])
-            .env("RUST_LOG", "off")
-            .env("OTEL_SERVICE_NAME", "said-once-the-stack-starts"),
-    );
-    let mut stderr = load.stderr();
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    assert!(line.contains("ignored"), "{line}");
+fn an_interrupted_run_is_still_audited() {
+    let up = Up::start();
+    let load = Process::start(&mut tdemo([
+        "load",
+        "--target",
+        &up.frontend,
+        "--tempo-url",
+        &up.tempo,
+        "--duration",
+        "1h",
+        "--json",
+    ]));
+    up.await_spans(3 * 20);
     load.signal("-INT");
     let output = load.output();
     assert_eq!(code(&output), 130, "{output:?}");
     let report = report(&output);
-    assert_eq!(report["partial"], true);
+    assert_eq!(
+        (&report["partial"], &report["verdict"]),
+        (&json!(true), &json!("pass"))
+    );
+    assert!(
+        report["traces"]["expected"].as_u64() >= Some(20),
+        "{report:#}"
+    );
     assert_eq!(report["traces"]["complete"], report["traces"]["expected"]);
 }
 
@@ -506,4 +516,38 @@ fn a_reader_that_has_gone_is_no_error() {
     let mut help = Process::start(help.stdin(Stdio::null()));
     drop(help.stdout());
     assert_eq!(code(&help.output()), 0);
+}
+
+#[test]
+fn https_is_loaded_where_the_certificate_is_trusted() {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(vec![cert.der().clone()], signing_key.into())
+    .unwrap();
+    let config = std::sync::Arc::new(config);
+    let site = Site::start_with(OK, move |stream| {
+        let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+        rustls::StreamOwned::new(connection, stream)
+    });
+    let pem = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(pem.path(), cert.pem()).unwrap();
+    let url = format!("https://localhost:{}/", site.address.port());
+    let mut load = tdemo(["load", "--target", &url, "--count", "20", "--json"]);
+    let output = load.env("SSL_CERT_FILE", pem.path()).output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert_eq!(report(&output)["requests"]["ok"], 20);
+    assert_eq!(site.requests(), 20);
+
+    let strange = rcgen::generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
+    std::fs::write(pem.path(), strange.cert.pem()).unwrap();
+    let mut load = tdemo(["load", "--target", &url, "--count", "5", "--json"]);
+    let output = load.env("SSL_CERT_FILE", pem.path()).output().unwrap();
+    assert_eq!(code(&output), 3, "{output:?}");
+    assert_eq!(report(&output)["requests"]["errors"], json!({"tls": 5}));
 }

@@ -249,3 +249,170 @@ fn write_verdict(out: &mut dyn Write, report: &Report, next: &[String]) -> io::R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use http::StatusCode;
+    use tdemo_trace::{SpanId, TraceId};
+
+    use super::*;
+    use crate::audit::{Audit, Problem, State};
+    use crate::load::engine::Run;
+    use crate::load::report::Facts;
+    use crate::load::sample::{Answer, ErrorClass, Failure, Sample, Tally};
+    use crate::load::traceresponse::TraceResponse;
+
+    fn run(samples: impl IntoIterator<Item = (u64, Result<u16, ErrorClass>)>) -> Run {
+        let start = Instant::now();
+        let mut tally = Tally::new(1);
+        for (at, (us, outcome)) in (1u8..).zip(samples) {
+            tally.record(Sample {
+                intended: start,
+                done: start + Duration::from_micros(us),
+                outcome: outcome
+                    .map(|status| Answer {
+                        status: StatusCode::from_u16(status).unwrap(),
+                        body_bytes: 100,
+                        trace: Some(TraceResponse {
+                            trace_id: TraceId([at; 16]),
+                            span_id: SpanId([1; 8]),
+                            sampled: true,
+                        }),
+                    })
+                    .map_err(|class| Failure {
+                        class,
+                        detail: "connect to 127.0.0.1:5000: Connection refused".to_owned(),
+                    }),
+            });
+        }
+        Run {
+            tally,
+            elapsed: Duration::from_millis(500),
+            connections: 2,
+            stopped: false,
+        }
+    }
+
+    fn said(report: &Report, next: &[&str]) -> String {
+        let next: Vec<String> = next.iter().map(|line| (*line).to_owned()).collect();
+        let mut text = Vec::new();
+        write(&mut text, report, &next).unwrap();
+        anstream::adapter::strip_str(std::str::from_utf8(&text).unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_good_run() {
+        let report = Report::new(
+            run([(1_000, Ok(200)), (1_000, Ok(200)), (2_000, Ok(200))]),
+            Facts {
+                target: "http://127.0.0.1:5000/api/process".to_owned(),
+                embedded: true,
+                count: Some(3),
+                audit: Some(Audit {
+                    complete: 3,
+                    spans_expected: 24,
+                    spans_stored: 24,
+                    ..Audit::default()
+                }),
+                dropped: Some(0),
+                ..Facts::default()
+            },
+        );
+        let expected = "\
+load → embedded stack, GET http://127.0.0.1:5000/api/process
+       3 requests, 2 connections, closed loop
+
+requests   3 ok   0 failed   in 500 ms   6.00/s
+status     200 × 3
+latency       min      p50      p90      p95      p99    p99.9      max     mean
+          1.00 ms  1.00 ms  2.00 ms  2.00 ms  2.00 ms  2.00 ms  2.00 ms  1.33 ms
+
+   1.00 ms  ████████████████████████████████████████          2
+   1.09 ms                                                    0
+   1.19 ms                                                    0
+   1.30 ms                                                    0
+   1.41 ms                                                    0
+   1.54 ms                                                    0
+   1.68 ms                                                    0
+   1.83 ms  ████████████████████                              1
+
+slowest   2.00 ms  03030303030303030303030303030303
+          1.00 ms  02020202020202020202020202020202
+          1.00 ms  01010101010101010101010101010101
+traces     3 of 3 complete, 24 of 24 spans, 0 dropped
+
+PASS   type this
+       and that
+";
+        assert_eq!(said(&report, &["type this", "and that"]), expected);
+    }
+
+    #[test]
+    fn a_bad_run_says_what_is_wrong_in_eighty_columns() {
+        let mut run = run([
+            (1_000, Ok(200)),
+            (9_000, Ok(503)),
+            (10, Err(ErrorClass::Refused)),
+        ]);
+        run.stopped = true;
+        let flaws = (0..5).map(|flaw| format!("missing span {flaw}")).collect();
+        let report = Report::new(
+            run,
+            Facts {
+                target: "http://127.0.0.1:5000/api/process".to_owned(),
+                tempo_url: Some("http://127.0.0.1:3200".to_owned()),
+                duration_s: Some(90.0),
+                audit: Some(Audit {
+                    complete: 0,
+                    incomplete: 1,
+                    missing: 1,
+                    spans_expected: 9,
+                    spans_stored: 3,
+                    problems: vec![
+                        Problem {
+                            trace_id: TraceId([1; 16]),
+                            state: State::Incomplete(flaws),
+                        },
+                        Problem {
+                            trace_id: TraceId([2; 16]),
+                            state: State::Missing,
+                        },
+                    ],
+                    ..Audit::default()
+                }),
+                ..Facts::default()
+            },
+        );
+        let said = said(&report, &[]);
+        for part in [
+            "\n       90.0 s, 2 connections, closed loop\n",
+            "\nrequests   1 ok   2 failed   in 500 ms   6.00/s\n",
+            "\nstatus     200 × 1   503 × 1\n",
+            "\nerrors     refused × 1\n             connect to 127.0.0.1:5000: Connection refused\n",
+            "\n           status × 1\n             503 Service Unavailable\n",
+            "\nfailed        min ",
+            "\ntraces     0 of 2 complete, 1 incomplete, 1 missing, 3 of 9 spans\n",
+            "\n   ✗ 01010101010101010101010101010101   incomplete\n       missing span 0\n",
+            "\n       and 2 more\n   ✗ 02020202020202020202020202020202   missing\n",
+            "\n✗ requests.failed: 2 of 3, and the limit is 0\n",
+            "\n✗ traces.complete: 0 of 2, and the limit is all\n",
+            "\n! interrupted: this is what was measured by then\nFAIL\n",
+        ] {
+            assert!(said.contains(part), "{part:?} in:\n{said}");
+        }
+        assert!(
+            said.lines().all(|line| line.chars().count() <= 80),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn whatever_is_not_nothing_has_a_bar() {
+        assert_eq!(blocks(0, 1_000_000), "");
+        assert_eq!(blocks(1, 1_000_000), "▏");
+        assert_eq!(blocks(7, 7).chars().count(), BAR_COLUMNS);
+        assert_eq!(blocks(u64::MAX, u64::MAX).chars().count(), BAR_COLUMNS);
+    }
+}

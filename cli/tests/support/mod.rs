@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// For everything that is waited for; none of it takes long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The built program with no settings but `args`: no simulated work, and a
 /// runtime directory of its own unless one is set.
-pub fn tdemo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+pub(crate) fn tdemo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tdemo"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -43,25 +43,33 @@ pub fn tdemo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
             "XDG_RUNTIME_DIR",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody-runs-here"),
         )
+        .env(
+            "XDG_STATE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+        )
+        .env(
+            "XDG_CONFIG_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings-here"),
+        )
         .stdin(Stdio::null());
     command
 }
 
 /// Runs to the end.
-pub fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Output {
+pub(crate) fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Output {
     tdemo(args).output().unwrap()
 }
 
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-pub fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
 /// A load report: valid by the published schema.
-pub fn report(output: &Output) -> Value {
+pub(crate) fn report(output: &Output) -> Value {
     let schema: Value =
         serde_json::from_str(include_str!("../../schema/load.schema.json")).unwrap();
     let report: Value = serde_json::from_slice(&output.stdout)
@@ -76,12 +84,12 @@ pub fn report(output: &Output) -> Value {
 }
 
 /// A started program, killed with the test if it has not ended by itself.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -90,7 +98,7 @@ impl Process {
         Self { child }
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
             .status()
@@ -98,24 +106,24 @@ impl Process {
         assert!(status.success());
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn stdout(&mut self) -> BufReader<ChildStdout> {
+    pub(crate) fn stdout(&mut self) -> BufReader<ChildStdout> {
         BufReader::new(self.child.stdout.take().unwrap())
     }
 
-    pub fn stderr(&mut self) -> BufReader<ChildStderr> {
+    pub(crate) fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
     /// Both streams to their ends, as far as they were not taken.
-    pub fn output(mut self) -> Output {
+    pub(crate) fn output(mut self) -> Output {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         if let Some(mut stream) = self.child.stdout.take() {
             stream.read_to_end(&mut stdout).unwrap();
@@ -141,7 +149,7 @@ impl Drop for Process {
 }
 
 /// The flags that put every part of a stack on a free port.
-pub fn free_ports() -> Vec<&'static str> {
+pub(crate) fn free_ports() -> Vec<&'static str> {
     [
         "--frontend-addr",
         "--middleware-addr",
@@ -156,18 +164,18 @@ pub fn free_ports() -> Vec<&'static str> {
 }
 
 /// A running `tdemo up`, and where its parts are.
-pub struct Up {
-    pub process: Process,
-    pub stdout: BufReader<ChildStdout>,
+pub(crate) struct Up {
+    pub(crate) process: Process,
+    pub(crate) stdout: BufReader<ChildStdout>,
     /// Its runtime directory, which is this stack's alone.
-    pub home: tempfile::TempDir,
-    pub frontend: String,
-    pub otlp_grpc: String,
-    pub tempo: String,
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) frontend: String,
+    pub(crate) otlp_grpc: String,
+    pub(crate) tempo: String,
 }
 
 impl Up {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = tdemo(["up"]);
         command
@@ -204,15 +212,47 @@ impl Up {
     }
 }
 
+impl Up {
+    /// Waits until the frontend has ended so many spans, as its `/metrics` say.
+    pub(crate) fn await_spans(&self, wanted: u64) {
+        let host = self.frontend.trim_start_matches("http://");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut stream = TcpStream::connect(host).unwrap();
+            let request =
+                format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let ended = answer
+                .lines()
+                .find(|line| line.starts_with("tdemo_spans_total") && line.contains("ended"))
+                .and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+            if ended >= Some(wanted) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{ended:?} spans of {wanted}");
+        }
+    }
+}
+
 /// A site that answers every request on kept connections with the same bytes,
 /// or never where there are none.
-pub struct Site {
-    pub address: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
     requests: Arc<AtomicU64>,
 }
 
 impl Site {
-    pub fn start(answer: &'static str) -> Self {
+    pub(crate) fn start(answer: &'static str) -> Self {
+        Self::start_with(answer, |stream| stream)
+    }
+
+    /// The same, over what `wrap` makes of each connection.
+    pub(crate) fn start_with<S: Read + Write>(
+        answer: &'static str,
+        wrap: impl Fn(TcpStream) -> S + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicU64::new(0));
@@ -220,23 +260,23 @@ impl Site {
         // Both kinds of threads end with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let counter = Arc::clone(&counter);
-                std::thread::spawn(move || serve(stream, answer, &counter));
+                let (counter, wrap) = (Arc::clone(&counter), wrap.clone());
+                std::thread::spawn(move || serve(wrap(stream), answer, &counter));
             }
         });
         Self { address, requests }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/page", self.address)
     }
 
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// Waits until so many requests have come in.
-    pub fn await_requests(&self, wanted: u64) {
+    pub(crate) fn await_requests(&self, wanted: u64) {
         let deadline = Instant::now() + PATIENCE;
         while self.requests() < wanted {
             assert!(
@@ -249,13 +289,19 @@ impl Site {
     }
 }
 
-fn serve(stream: TcpStream, answer: &str, requests: &AtomicU64) {
-    let mut writer = stream.try_clone().unwrap();
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(Ok(line)) = lines.next() {
-        if line.is_empty() {
+/// Requests without a body, one after the other, until the client has gone.
+fn serve(mut stream: impl Read + Write, answer: &str, requests: &AtomicU64) {
+    let (mut head, mut byte) = (Vec::new(), [0; 1]);
+    while let Ok(1) = stream.read(&mut byte) {
+        head.push(byte[0]);
+        if head.ends_with(b"\r\n\r\n") {
+            head.clear();
             requests.fetch_add(1, Ordering::Relaxed);
-            if writer.write_all(answer.as_bytes()).is_err() {
+            if stream
+                .write_all(answer.as_bytes())
+                .and_then(|()| stream.flush())
+                .is_err()
+            {
                 return;
             }
         }
