@@ -238,9 +238,11 @@ async fn a_backend_told_to_stop_under_load_loses_nothing() {
 #[tokio::test]
 async fn without_a_collector_a_stop_takes_its_deadline_and_says_what_is_lost() {
     let mut command = command(Tier::Backend);
-    // The discard port of the loopback: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
     command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", nobody)
         .env("BACKEND_WORK", "0");
     let backend = Program::start(&mut command);
     assert_eq!(get(backend.address, "/api/data").await.status, 200);
