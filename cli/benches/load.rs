@@ -11,6 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use http::StatusCode;
 use tdemo::load::engine::{self, Progress};
 use tdemo::load::plan::Plan;
+use tdemo::load::reservoir::Keep;
 use tdemo::load::sample::{Answer, Sample, Tally};
 use tdemo::load::traceresponse::TraceResponse;
 use tdemo_trace::{SpanId, TraceId};
@@ -21,7 +22,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntraceresponse: \
 const REQUESTS: u64 = 20_000;
 
 fn record(criterion: &mut Criterion) {
-    let mut tally = Tally::new(1);
+    let mut tally = Tally::new(Keep::Uniform, 1, 1);
     let intended = Instant::now();
     let mut us = 0;
     criterion.bench_function("record one sample", |bencher| {

@@ -18,6 +18,7 @@ use crate::load::plan::{
     DEFAULT_CONNECTIONS, DEFAULT_COUNT, DEFAULT_TIMEOUT, MAX_CONNECTIONS, Plan,
 };
 use crate::load::report::{Facts, Report, Verdict};
+use crate::load::reservoir::Keep;
 use crate::load::target::{self, Target};
 use crate::render;
 use crate::runtime_dir::RuntimeDir;
@@ -233,6 +234,13 @@ impl Scene {
             connections: args.connections,
             threads: cores,
             timeout: args.timeout.into(),
+            // The store of this process forgets the oldest traces of a run that
+            // makes more than it holds.
+            keep: if stack.is_some() {
+                Keep::Latest
+            } else {
+                Keep::Uniform
+            },
             ..Plan::new(target)
         };
         Ok(Self {

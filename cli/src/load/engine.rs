@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
-use super::http::{Connection, Connector, PrepareError, SharedConnector};
+use super::http::{Connection, Connector, PrepareError};
 use super::pace::Pacer;
 use super::plan::{Plan, Share};
 use super::sample::{Answer, ErrorClass, Failure, Sample, Tally};
@@ -101,7 +101,7 @@ pub async fn run(
     progress: &Arc<Progress>,
     stop: &CancellationToken,
 ) -> Result<Run, EngineError> {
-    let connector: SharedConnector = Arc::new(Connector::new(plan).await?);
+    let connector = Arc::new(Connector::new(plan).await?);
     let shares = plan.shares();
     let started = Instant::now();
     let deadline = plan.duration.map(|duration| started + duration);
@@ -114,7 +114,7 @@ pub async fn run(
         let worker = Worker {
             connector: Arc::clone(&connector),
             pacer: RefCell::new(Pacer::closed(share.quota, deadline)),
-            tally: RefCell::new(Tally::new(index as u64)),
+            tally: RefCell::new(Tally::new(plan.keep, shares.len(), index as u64)),
             in_flight: Cell::new(0),
             timeout: plan.timeout,
             drain: plan.drain,
@@ -182,11 +182,15 @@ fn work(
         }
     });
     drop(local);
-    let abandoned = worker.in_flight.get();
-    let mut tally = worker.tally.replace(Tally::new(0));
+    let (abandoned, drain) = (worker.in_flight.get(), worker.drain);
+    // The connections are gone, so this is the last holder.
+    let mut tally = Rc::into_inner(worker)
+        .expect("the tasks that shared the worker have been dropped")
+        .tally
+        .into_inner();
     if abandoned > 0 {
         tally.count_error(ErrorClass::Cancelled, abandoned, || {
-            format!("no answer within {:?} of the interrupt", worker.drain)
+            format!("no answer within {drain:?} of the interrupt")
         });
     }
     tally
@@ -204,7 +208,7 @@ async fn all_done(connections: &mut JoinSet<()>) {
 
 /// What the connections of one thread share; none of it leaves the thread.
 struct Worker {
-    connector: SharedConnector,
+    connector: Arc<Connector>,
     pacer: RefCell<Pacer>,
     tally: RefCell<Tally>,
     in_flight: Cell<u64>,

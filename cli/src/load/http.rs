@@ -5,7 +5,6 @@
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,8 +63,10 @@ impl Connector {
             host: target.host().to_owned(),
             reason,
         };
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((target.host(), target.port()))
+        let lookup = tokio::net::lookup_host((target.host(), target.port()));
+        let addresses: Vec<SocketAddr> = tokio::time::timeout(plan.timeout, lookup)
             .await
+            .map_err(|_| resolve(io::ErrorKind::TimedOut.into()))?
             .map_err(resolve)?
             .collect();
         if addresses.is_empty() {
@@ -232,7 +233,9 @@ impl Connection {
 fn failure(error: &hyper::Error) -> Failure {
     let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
     let tls = causes(error).any(<dyn StdError>::is::<rustls::Error>)
-        || io.and_then(io::Error::get_ref).is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>);
+        || io
+            .and_then(io::Error::get_ref)
+            .is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>);
     let class = if tls {
         ErrorClass::Tls
     } else if io.is_some()
@@ -270,6 +273,3 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     }
     line
 }
-
-/// A connector is made once and shared by all threads.
-pub type SharedConnector = Arc<Connector>;

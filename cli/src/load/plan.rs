@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::reservoir::Keep;
 use super::target::Target;
 
 /// Requests sent where neither a count nor a duration is asked for.
@@ -41,6 +42,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// How long requests in flight may go on once the run is stopped.
     pub drain: Duration,
+    /// Which traces are audited of a run that makes more than are kept.
+    pub keep: Keep,
 }
 
 impl Plan {
@@ -55,6 +58,7 @@ impl Plan {
             threads: 1,
             timeout: DEFAULT_TIMEOUT,
             drain: DEFAULT_DRAIN,
+            keep: Keep::Uniform,
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::engine::Run;
 use super::latency::Latencies;
+use super::reservoir::Keep;
 use super::slowest::Slow;
 use crate::audit::{Audit, State};
 
@@ -142,8 +143,10 @@ pub struct HistogramBar {
 pub struct Traces {
     /// Recorded traces that answers named.
     pub expected: u64,
-    /// How many of them were looked up, a uniform sample where not all.
+    /// How many of them were looked up.
     pub looked_up: u64,
+    /// Which ones, where not all: each with the same chance, or the latest.
+    pub sample: Option<Keep>,
     /// All that is owed was there.
     pub complete: u64,
     /// Something was there, but not all, or too much.
@@ -260,6 +263,7 @@ impl Report {
         let traces = facts.audit.map(|audit| Traces {
             expected: tally.traces.seen(),
             looked_up: audit.looked_up(),
+            sample: tally.traces.sampled(),
             complete: audit.complete,
             incomplete: audit.incomplete,
             missing: audit.missing,

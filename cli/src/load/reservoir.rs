@@ -1,10 +1,23 @@
-//! A uniform random sample of a stream in constant memory, and the exact merge
-//! of several. Used by `sample` to keep trace ids for the audit.
+//! A sample of a stream in constant memory, and the exact merge of several.
+//! Used by `sample` to keep trace ids for the audit.
 
-/// Keeps everything up to its capacity, then a uniform sample of all it was
-/// offered (algorithm R, Vitter 1985, "Random Sampling with a Reservoir").
+use serde::Serialize;
+
+/// What is kept of a stream that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Each item with the same chance (algorithm R, Vitter 1985, "Random
+    /// Sampling with a Reservoir").
+    Uniform,
+    /// The last ones: for a backend that itself forgets the oldest.
+    Latest,
+}
+
+/// Keeps everything up to its capacity, then what [`Keep`] says.
 #[derive(Debug)]
 pub struct Reservoir<T> {
+    keep: Keep,
     kept: Vec<T>,
     seen: u64,
     capacity: usize,
@@ -13,8 +26,9 @@ pub struct Reservoir<T> {
 
 impl<T> Reservoir<T> {
     /// An empty reservoir for at most `capacity` items, drawn with `seed`.
-    pub fn new(capacity: usize, seed: u64) -> Self {
+    pub fn new(keep: Keep, capacity: usize, seed: u64) -> Self {
         Self {
+            keep,
             kept: Vec::new(),
             seen: 0,
             capacity,
@@ -24,14 +38,26 @@ impl<T> Reservoir<T> {
 
     /// Offers one item.
     pub fn offer(&mut self, item: T) {
-        self.seen += 1;
         if self.kept.len() < self.capacity {
             self.kept.push(item);
-        } else if let Ok(at) = usize::try_from(self.random.u64(..self.seen))
-            && at < self.kept.len()
-        {
-            self.kept[at] = item;
+        } else {
+            let at = match self.keep {
+                Keep::Uniform => self.random.u64(..=self.seen),
+                Keep::Latest => self.seen % self.capacity as u64,
+            };
+            if let Some(place) = usize::try_from(at)
+                .ok()
+                .and_then(|at| self.kept.get_mut(at))
+            {
+                *place = item;
+            }
         }
+        self.seen += 1;
+    }
+
+    /// What is kept of a stream that did not fit; `None` where all of it is.
+    pub fn sampled(&self) -> Option<Keep> {
+        (self.kept.len() as u64 != self.seen).then_some(self.keep)
     }
 
     /// How many items were offered, kept or not.
@@ -44,15 +70,16 @@ impl<T> Reservoir<T> {
         &self.kept
     }
 
-    /// Joins two reservoirs over different streams into one that is uniform
-    /// over both: how many come from each is drawn without replacement, weighted
-    /// by what each has seen, and then so many are drawn from what it kept.
+    /// Joins two reservoirs over different streams. Of the latest, all stay. A
+    /// uniform sample stays uniform over both: how many come from each is drawn
+    /// without replacement, weighted by what each has seen, and then so many are
+    /// drawn from what it kept.
     pub fn merge(&mut self, mut other: Self) {
         let total = self.seen + other.seen;
-        if self.kept.len() + other.kept.len() <= self.capacity
-            && self.kept.len() as u64 == self.seen
-            && other.kept.len() as u64 == other.seen
-        {
+        let fits = self.kept.len() + other.kept.len() <= self.capacity
+            && self.sampled().is_none()
+            && other.sampled().is_none();
+        if fits || self.keep == Keep::Latest {
             self.kept.append(&mut other.kept);
         } else {
             let (mut mine, mut theirs) = (self.seen, other.seen);
@@ -84,7 +111,7 @@ mod tests {
     use super::*;
 
     fn filled(range: std::ops::Range<u64>, capacity: usize, seed: u64) -> Reservoir<u64> {
-        let mut reservoir = Reservoir::new(capacity, seed);
+        let mut reservoir = Reservoir::new(Keep::Uniform, capacity, seed);
         range.for_each(|item| reservoir.offer(item));
         reservoir
     }
@@ -94,7 +121,23 @@ mod tests {
         let mut all = filled(0..60, 100, 1);
         all.merge(filled(60..100, 100, 2));
         assert_eq!(all.items(), (0..100).collect::<Vec<_>>());
-        assert_eq!(all.seen(), 100);
+        assert_eq!((all.seen(), all.sampled()), (100, None));
+    }
+
+    #[test]
+    fn keeps_the_latest_where_that_is_asked_for() {
+        let latest = |range: std::ops::Range<u64>| {
+            let mut reservoir = Reservoir::new(Keep::Latest, 10, 1);
+            range.for_each(|item| reservoir.offer(item));
+            reservoir
+        };
+        let mut both = latest(0..1_007);
+        both.merge(latest(2_000..2_025));
+        let mut items = both.items().to_vec();
+        items.sort_unstable();
+        let expected: Vec<u64> = (997..1_007).chain(2_015..2_025).collect();
+        assert_eq!((items, both.seen()), (expected, 1_032));
+        assert_eq!(both.sampled(), Some(Keep::Latest));
     }
 
     #[test]

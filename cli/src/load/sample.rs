@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use tdemo_trace::TraceId;
 
 use super::latency::Latencies;
-use super::reservoir::Reservoir;
+use super::reservoir::{Keep, Reservoir};
 use super::slowest::{Slow, Slowest};
 use super::traceresponse::TraceResponse;
 
-/// How many trace ids a run keeps for its audit; beyond it, a uniform sample.
+/// How many trace ids a run keeps for its audit; beyond it, a sample.
 pub const TRACES_KEPT: usize = 100_000;
 
 /// Why a request failed: a closed set, so that reports can be compared.
@@ -146,7 +146,7 @@ pub struct Tally {
     pub untraced: u64,
     /// Answers that named a trace and said that it is not recorded.
     pub unsampled: u64,
-    /// Recorded traces, or a uniform sample of them.
+    /// Recorded traces, or a sample of them.
     pub traces: Reservoir<MadeTrace>,
     /// The slowest answers that named a recorded trace.
     pub slowest: Slowest,
@@ -155,8 +155,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// An empty tally; `seed` decides which traces a large run samples.
-    pub fn new(seed: u64) -> Self {
+    /// An empty tally for one of `threads` threads; `keep` and `seed` decide
+    /// which traces a large run samples.
+    pub fn new(keep: Keep, threads: usize, seed: u64) -> Self {
+        let room = match keep {
+            Keep::Uniform => TRACES_KEPT,
+            Keep::Latest => TRACES_KEPT / threads.max(1),
+        };
         Self {
             ok: Latencies::default(),
             not_ok: Latencies::default(),
@@ -166,7 +171,7 @@ impl Tally {
             connections_opened: 0,
             untraced: 0,
             unsampled: 0,
-            traces: Reservoir::new(TRACES_KEPT, seed),
+            traces: Reservoir::new(keep, room, seed),
             slowest: Slowest::default(),
             last_done: None,
         }
@@ -277,7 +282,8 @@ mod tests {
     #[test]
     fn every_request_is_either_ok_or_failed() {
         let start = Instant::now();
-        let (mut one, mut two) = (Tally::new(1), Tally::new(2));
+        let empty = |seed| Tally::new(Keep::Uniform, 2, seed);
+        let (mut one, mut two) = (empty(1), empty(2));
         assert!(one.record(answer(start, 5, 200, Some((1, true)))));
         assert!(!one.record(answer(start, 9, 503, Some((2, true)))));
         assert!(two.record(answer(start, 7, 204, None)));

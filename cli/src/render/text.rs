@@ -9,6 +9,7 @@ use owo_colors::OwoColorize as _;
 
 use super::number::{count, duration_ms, per_second, plural};
 use crate::load::report::{HistogramBar, LatencySummary, Report, Traces, Verdict};
+use crate::load::reservoir::Keep;
 
 /// Columns of the widest bar.
 const BAR_COLUMNS: usize = 40;
@@ -197,12 +198,13 @@ fn write_traces(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 
 /// What the line of the traces leaves out, where there is any.
 fn write_asides(out: &mut dyn Write, traces: &Traces) -> io::Result<()> {
-    if traces.looked_up < traces.expected {
-        writeln!(
-            out,
-            "           a random sample of the {} that were made",
-            count(traces.expected)
-        )?;
+    if let Some(keep) = traces.sample {
+        let which = match keep {
+            Keep::Uniform => "a random sample of the",
+            Keep::Latest => "the latest of the",
+        };
+        let made = count(traces.expected);
+        writeln!(out, "           {which} {made} that were made")?;
     }
     if traces.unsampled > 0 {
         writeln!(
@@ -266,7 +268,7 @@ mod tests {
 
     fn run(samples: impl IntoIterator<Item = (u64, Result<u16, ErrorClass>)>) -> Run {
         let start = Instant::now();
-        let mut tally = Tally::new(1);
+        let mut tally = Tally::new(Keep::Uniform, 1, 1);
         for (at, (us, outcome)) in (1u8..).zip(samples) {
             tally.record(Sample {
                 intended: start,
