@@ -90,6 +90,7 @@ async fn ask(to: SocketAddr, count: u64) {
         .expect("HTTP");
     tokio::spawn(connection);
     for _ in 0..count {
+        sender.ready().await.expect("the connection is kept");
         let request = Request::get("/api/process")
             .header("host", "bench")
             .body(Full::default())
