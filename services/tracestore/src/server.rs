@@ -227,3 +227,50 @@ async fn refuse_http2(mut stream: TcpStream) -> io::Result<()> {
         .await
         .unwrap_or(Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    async fn get(stream: &mut TcpStream, path: &str, expected: &str) {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with('\n') {
+            let mut piece = [0; 1024];
+            let read = timeout(DEADLINE, stream.read(&mut piece))
+                .await
+                .unwrap()
+                .unwrap();
+            assert!(read > 0, "the connection stays open: {answer}");
+            answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_request_only() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(
+            listener,
+            Protocol::Http1,
+            stop.clone(),
+            async |request| {
+                assert_ne!(request.uri().path(), "/panic", "as asked");
+                plain_text(StatusCode::OK, "fine\n")
+            },
+        ));
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        get(&mut stream, "/panic", "HTTP/1.1 500 ").await;
+        get(&mut stream, "/", "HTTP/1.1 200 ").await;
+        stop.cancel();
+        timeout(DEADLINE, server).await.unwrap().unwrap().unwrap();
+    }
+}

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 
 use hashbrown::HashTable;
 
-use super::chunk::{Chunk, ExtraEntry, NO_ROW, Resource, Row, Scope, Slot, TraceEntry};
+use super::chunk::Chunk;
 use super::dict::{Dict, Tag, hash_pair, hash_value, to_u32};
+use super::entry::{ExtraEntry, NO_ROW, Resource, Row, Scope, Slot, TraceEntry};
 use super::record::{Batch, GroupRecord, NONE, SpanRecord, Text};
 
 /// What became of a span.

@@ -18,6 +18,7 @@
 mod attrs;
 mod chunk;
 mod dict;
+mod entry;
 mod extras;
 mod insert;
 pub mod pb;
@@ -25,8 +26,9 @@ pub mod record;
 mod value;
 
 pub use attrs::Attributes;
-pub use chunk::{Chunk, Kind, NO_ROW, Resource, Row, Scope, Slot, Status, TraceEntry};
+pub use chunk::Chunk;
 pub use dict::hash_bytes;
+pub use entry::{Kind, NO_ROW, Resource, Row, Scope, Slot, Status, TraceEntry};
 pub use extras::{Event, Extras, Link};
 pub use insert::{Inserted, Memo};
 pub use value::{AttrIter, AttrValue};

@@ -180,3 +180,35 @@ impl From<io::Error> for Refusal {
         Refusal::Unpack(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_given_back() {
+        let budget = Budget::new(100);
+        let first = budget.take(60);
+        assert!(first.is_some());
+        assert!(budget.take(41).is_none(), "refused, not waited for");
+        assert!(budget.take(40).is_some());
+        drop(first);
+        assert!(budget.take(100).is_some());
+    }
+
+    #[test]
+    fn packings_have_the_names_of_http() {
+        for (name, packing) in [
+            ("", Packing::None),
+            ("identity", Packing::None),
+            ("GZIP", Packing::Gzip),
+            ("deflate", Packing::Zlib),
+        ] {
+            assert!(
+                matches!(Packing::from_header(name), Ok(found) if found == packing),
+                "{name}"
+            );
+        }
+        assert!(Packing::from_header("br").is_err());
+    }
+}

@@ -72,7 +72,7 @@ struct Receiver {
     store: Arc<Store>,
     transport: Transport,
     budget: Budget,
-    large: Semaphore,
+    large: Arc<Semaphore>,
 }
 
 /// What a request carries.
@@ -120,7 +120,7 @@ impl Receiver {
             store,
             transport,
             budget: Budget::new(MAX_BYTES_IN_FLIGHT),
-            large: Semaphore::new(MAX_LARGE),
+            large: Arc::new(Semaphore::new(MAX_LARGE)),
         }
     }
 
@@ -133,9 +133,15 @@ impl Receiver {
         if bytes <= INLINE_BYTES {
             return work();
         }
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.large.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+        let turn = Arc::clone(&self.large).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(TURN_TIMEOUT, turn).await else {
             return Err(Refusal::Overload);
+        };
+        let work = move || {
+            let done = work();
+            // Not before: the client may be gone, and this future with it, while the work goes on.
+            drop(turn);
+            done
         };
         tokio::task::spawn_blocking(work)
             .await

@@ -12,7 +12,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Default of [`Limits::max_bytes`]: about three times what [`Limits::DEFAULT_MAX_TRACES`] of the demo need.
+    /// Default of [`Limits::max_bytes`]: about twice what [`Limits::DEFAULT_MAX_TRACES`] of the demo need.
     pub const DEFAULT_MAX_BYTES: usize = 512 * 1024 * 1024;
     /// Default of [`Limits::max_traces`].
     pub const DEFAULT_MAX_TRACES: usize = 200_000;

@@ -7,6 +7,7 @@ mod binary;
 mod bounds;
 #[path = "../../benches/demo/mod.rs"]
 mod demo;
+mod generated;
 mod json;
 mod model;
 mod receiver;
