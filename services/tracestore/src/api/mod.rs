@@ -102,12 +102,12 @@ impl Api {
                 self.search(query, move |all, q| tags::names_v2(all, q, accept))
                     .await
             }
-            ["api", "search", "tag", tag @ .., "values"] => {
+            ["api", "search", "tag", tag @ .., "values"] if tag.concat() != "" => {
                 let tag = decoded(&tag.join("/"));
                 self.search(query, move |all, q| tags::values_v1(all, &tag, q, accept))
                     .await
             }
-            ["api", "v2", "search", "tag", tag @ .., "values"] => {
+            ["api", "v2", "search", "tag", tag @ .., "values"] if tag.concat() != "" => {
                 let tag = decoded(&tag.join("/"));
                 self.search(query, move |all, q| tags::values_v2(all, &tag, q, accept))
                     .await

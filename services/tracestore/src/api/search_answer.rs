@@ -186,7 +186,6 @@ impl Serialize for AnyValue {
 #[derive(Clone, PartialEq, Message, Serialize)]
 pub(super) struct TagsAnswer {
     #[prost(message, repeated, tag = "1")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) scopes: Vec<ScopeAnswer>,
     #[prost(message, optional, tag = "2")]
     pub(super) metrics: Option<TagMetrics>,
@@ -207,7 +206,6 @@ pub(super) struct ScopeAnswer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TagsV1Answer {
     #[prost(string, repeated, tag = "1")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tag_names: Vec<String>,
     #[prost(message, optional, tag = "2")]
     pub(super) metrics: Option<TagMetrics>,
@@ -218,7 +216,6 @@ pub(super) struct TagsV1Answer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TagValuesAnswer {
     #[prost(message, repeated, tag = "1")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tag_values: Vec<TagValueAnswer>,
     #[prost(message, optional, tag = "2")]
     pub(super) metrics: Option<TagMetrics>,
@@ -240,7 +237,6 @@ pub(super) struct TagValueAnswer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TagValuesV1Answer {
     #[prost(string, repeated, tag = "1")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tag_values: Vec<String>,
     #[prost(message, optional, tag = "2")]
     pub(super) metrics: Option<TagMetrics>,

@@ -62,11 +62,14 @@ impl Params {
     /// The time range in nanoseconds: `since`, or `start` and `end` in seconds, or the last quarter of an hour.
     pub(super) fn range(&self, now_s: u64) -> Result<(u64, u64), String> {
         let (start, end) = (self.number("start")?, self.number("end")?);
-        let (start, end) = (start.unwrap_or(0), end.unwrap_or(0));
+        let (given, start, end) = ((start, end), start.unwrap_or(0), end.unwrap_or(0));
         if (start, end) != (0, 0) && end <= start {
             return Err(format!(
                 "http parameter start must be before end. received start={start} end={end}"
             ));
+        }
+        if let (None, Some(_)) | (Some(_), None) = given {
+            return Err("error parsing date range: only one of start and end provided: must provide both or neither".into());
         }
         let since = self.get("since").map(|text| {
             literal::duration(text)
@@ -270,6 +273,7 @@ mod tests {
                 "start must be before end. received start=5 end=0",
             ),
             ("q={}&start=9&end=5", "start must be before end"),
+            ("q={}&end=5", "only one of start and end"),
             ("q={}&start=x&end=5", "invalid start"),
             ("q={}&start=1&end=%2B5", "invalid end"),
             ("q={}&end=99999999999", "invalid end"),

@@ -58,8 +58,9 @@ struct TagRequest {
 impl TagRequest {
     fn read(params: &Params) -> Result<Self, String> {
         let (start_ns, end_ns) = params.range(unix_now())?;
-        let limit = params
-            .number("limit")?
+        // Tempo reads a limit on names leniently, and one on values strictly; see `values_v2`.
+        let limit = params.number("limit").ok().flatten();
+        let limit = limit
             .filter(|limit| *limit > 0)
             .map_or(usize::MAX, |limit| limit as usize);
         Ok(TagRequest {
@@ -70,7 +71,7 @@ impl TagRequest {
                 spans_per_spanset: 0,
             },
             limit,
-            query: params.get("q").and_then(|text| traceql::compile(text).ok()),
+            query: params.get("q").and_then(traceql::compile_unfinished),
         })
     }
 
@@ -178,6 +179,7 @@ pub(super) fn values_v2(
     answer_or_refuse(query, |params| {
         let attribute = traceql::parse_attribute(tag)
             .map_err(|error| format!("please provide a valid tagName: {error}"))?;
+        params.number("limit")?;
         let request = TagRequest::read(params)?;
         let keyword = |word: &str| TagValueAnswer {
             kind: "keyword".into(),
@@ -221,7 +223,7 @@ pub(super) fn values_v2(
     })
 }
 
-/// The values of a tag in whatever scope, as texts.
+/// The values of a tag on spans, resources and instrumentation scopes, as texts.
 pub(super) fn values_v1(
     snapshot: &Snapshot,
     tag: &str,
@@ -229,9 +231,7 @@ pub(super) fn values_v1(
     accept: Accept,
 ) -> Response<Body> {
     answer_or_refuse(query, |params| {
-        if tag.is_empty() {
-            return Err("please provide a non-empty tagName".into());
-        }
+        params.number("limit")?;
         let mut request = TagRequest::read(params)?;
         request.query = None;
         let texts = |attribute: &Attribute| -> BTreeSet<String> {
@@ -248,15 +248,15 @@ pub(super) fn values_v1(
             "status.code" => words(&["error", "ok", "unset"]),
             "error" => words(&["true"]),
             "name" => texts(&Attribute::Intrinsic(Intrinsic::Name)),
-            "root.name" => texts(&Attribute::Intrinsic(Intrinsic::RootName)),
-            "root.service.name" => texts(&Attribute::Intrinsic(Intrinsic::RootServiceName)),
-            _ => SCOPES
-                .iter()
-                .flat_map(|(scope, _)| {
-                    texts(&Attribute::Custom {
-                        scope: *scope,
-                        name: tag.to_owned(),
-                    })
+            "root.name" | "rootName" => texts(&Attribute::Intrinsic(Intrinsic::RootName)),
+            "root.service.name" | "rootServiceName" => {
+                texts(&Attribute::Intrinsic(Intrinsic::RootServiceName))
+            }
+            _ => [Scope::Span, Scope::Resource, Scope::Instrumentation]
+                .into_iter()
+                .flat_map(|scope| {
+                    let name = tag.to_owned();
+                    texts(&Attribute::Custom { scope, name })
                 })
                 .collect::<BTreeSet<String>>(),
         };

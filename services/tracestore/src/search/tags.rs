@@ -175,7 +175,13 @@ fn tag_value(value: &Value<'_>) -> Option<TagValue> {
         Value::Int(_) => "int",
         Value::Float(_) => "float",
         Value::Bool(_) => "bool",
-        Value::Duration(_) => "duration",
+        // Tempo offers these as numbers of nanoseconds.
+        Value::Duration(nanos) => {
+            return Some(TagValue {
+                kind: "int",
+                text: nanos.to_string(),
+            });
+        }
         Value::Status(_) | Value::Kind(_) => "keyword",
         Value::Nil | Value::Array(_) => return None,
     };

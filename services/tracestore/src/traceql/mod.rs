@@ -8,6 +8,7 @@ pub mod ast;
 mod check;
 pub mod error;
 pub mod eval;
+mod lenient;
 mod lexer;
 pub(crate) mod literal;
 mod parse_expr;
@@ -17,6 +18,7 @@ mod re2;
 
 pub use ast::Query;
 pub use error::{ErrorKind, Pos, QueryError};
+pub(crate) use lenient::compile_unfinished;
 pub use parser::{MAX_NESTING, MAX_OPERATORS, MAX_QUERY_BYTES, parse, parse_attribute};
 
 /// Parses and checks the text of a query.

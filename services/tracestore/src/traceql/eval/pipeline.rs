@@ -332,20 +332,8 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
         let read = |&row: &Row| argument.value(&|attribute| self.view.value(attribute, row));
         let values = rows.iter().map(read).filter(|value| *value != Value::Nil);
         match function {
-            AggregateFn::Max => values.reduce(|best, value| {
-                if value.order(&best).is_some_and(std::cmp::Ordering::is_gt) {
-                    value
-                } else {
-                    best
-                }
-            }),
-            AggregateFn::Min => values.reduce(|best, value| {
-                if value.order(&best).is_some_and(std::cmp::Ordering::is_lt) {
-                    value
-                } else {
-                    best
-                }
-            }),
+            AggregateFn::Max => values.max_by(Value::total_order),
+            AggregateFn::Min => values.min_by(Value::total_order),
             AggregateFn::Sum => values.reduce(add),
             AggregateFn::Avg => {
                 let mut count = 0_i64;
@@ -362,7 +350,10 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
 }
 
 /// The type of the first value decides; values of another add nothing (Tempo's rule).
-#[expect(clippy::needless_pass_by_value, reason = "the shape that `reduce` wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that `reduce` wants"
+)]
 fn add<'a>(sum: Value<'a>, value: Value<'a>) -> Value<'a> {
     match (&sum, &value) {
         (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_add(*b)),

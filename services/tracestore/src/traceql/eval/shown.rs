@@ -1,7 +1,7 @@
 //! Which attributes a span of an answer carries: those the query read, with values that passed, and
 //! those it selected. Keys are written without their scope. Used by [`super::run`].
 
-use super::condition::Condition;
+use super::condition::{Condition, Test};
 use super::plan::Plan;
 use super::value::Value;
 use super::view::View;
@@ -30,7 +30,9 @@ pub(super) fn shown<'c>(plan: &Plan, view: &View<'c>, row: Row) -> Shown<'c> {
         }
     }
     for attribute in plan.selected.iter().flat_map(places) {
-        let value = last_value(view, &attribute, row, |_| true);
+        let value = view
+            .without_group(&attribute, row)
+            .unwrap_or_else(|| last_value(view, &attribute, row, |_| true));
         if value != Value::Nil {
             out.retain(|(known, _)| *known != attribute);
             out.push((attribute, value));
@@ -93,6 +95,11 @@ fn passing<'c>(plan: &Plan, view: &View<'c>, attribute: &Attribute, row: Row) ->
     let value = last_value(view, attribute, row, |element| {
         tests.iter().any(|test| test.accepts(element))
     });
+    if tests.iter().any(|test| matches!(test.test, Test::Exists))
+        && let Some(empty) = view.without_group(attribute, row)
+    {
+        return empty;
+    }
     if value == Value::Nil && absent && is_missing(view, attribute, row) {
         // As Tempo shows it.
         return Value::text("nil");

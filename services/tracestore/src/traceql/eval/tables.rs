@@ -4,7 +4,7 @@
 use super::condition::{Condition, Group, Test};
 use super::plan::{Calc, Predicate};
 use super::value::Value;
-use super::view::{View, in_event, in_link};
+use super::view::{View, in_event, in_link, missing_in_resource};
 use crate::model::Row;
 use crate::traceql::ast::{Attribute, BinaryOp, Intrinsic, Scope};
 
@@ -199,11 +199,15 @@ fn test<'q>(condition: &'q Condition, view: &'q View<'_>) -> RowTest<'q> {
     match &condition.attribute {
         Attribute::Intrinsic(intrinsic) => intrinsic_test(*intrinsic, condition, view),
         Attribute::Custom { scope, name } => {
-            let Some(by_set) = sets_that_pass(condition, name, view) else {
-                return RowTest::Const(condition.is_absent());
+            // What a missing key says: that it is missing, or that a service has an empty name.
+            let missing = condition.is_absent()
+                || matches!(scope, Scope::Any | Scope::Resource)
+                    && missing_in_resource(name).is_some_and(|value| condition.accepts(&value));
+            let Some(by_set) = sets_that_pass(condition, name, missing, view) else {
+                return RowTest::Const(missing);
             };
             let over_resources = || chunk.resources().iter().map(|r| by_set[r.attrs as usize]);
-            let passes = |verdict: Option<bool>| verdict.unwrap_or(condition.is_absent());
+            let passes = |verdict: Option<bool>| verdict.unwrap_or(missing);
             match scope {
                 Scope::Span => table(chunk.attr_sets(), by_set.into_iter().map(passes).collect()),
                 Scope::Resource => table(
@@ -244,11 +248,16 @@ fn table(column: &[u32], table: Vec<bool>) -> RowTest<'_> {
 }
 
 /// For each attribute set: whether the test holds of the key's value, `None` where the key is not in
-/// the set. `None` if no set has the key, or no value passes.
-fn sets_that_pass(condition: &Condition, name: &str, view: &View<'_>) -> Option<Vec<Option<bool>>> {
+/// the set. `None` if no set has the key, or neither a value passes nor a `missing` key.
+fn sets_that_pass(
+    condition: &Condition,
+    name: &str,
+    missing: bool,
+    view: &View<'_>,
+) -> Option<Vec<Option<bool>>> {
     let attributes = view.chunk.attributes();
     let key = attributes.key_code(name)?;
-    let mut any = condition.is_absent();
+    let mut any = missing;
     let by_attr: Vec<Option<bool>> = attributes
         .attr_keys()
         .iter()
@@ -380,6 +389,8 @@ fn id_of(condition: &Condition) -> Option<(u64, bool)> {
     };
     let equal = match comparison.op {
         BinaryOp::Eq => true,
+        // A root's parent is as equal to the empty text as to sixteen zeros (Tempo's rule).
+        BinaryOp::NotEq if text.is_empty() => return Some((0, false)),
         BinaryOp::NotEq => false,
         _ => return None,
     };

@@ -151,6 +151,24 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// An order of all values, for the largest and the smallest: of two types that do not compare the
+    /// one that comes later here is larger (Tempo's rule).
+    pub(super) fn total_order(&self, other: &Self) -> Ordering {
+        let rank = |value: &Self| match value {
+            Value::Nil => 0,
+            Value::Int(_) => 1,
+            Value::Float(_) => 2,
+            Value::Str(_) => 3,
+            Value::Bool(_) => 4,
+            Value::Array(_) => 5,
+            Value::Duration(_) => 6,
+            Value::Status(_) => 7,
+            Value::Kind(_) => 8,
+        };
+        self.order(other)
+            .unwrap_or_else(|| rank(self).cmp(&rank(other)))
+    }
+
     /// Whether two scalars are equal; `None` if one is nil or their types do not fit.
     fn equals(&self, other: &Self) -> Option<bool> {
         match (self, other) {

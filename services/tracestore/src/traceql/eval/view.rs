@@ -27,16 +27,13 @@ impl<'c> View<'c> {
             Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic, row),
             Attribute::Custom { scope, name } => match scope {
                 Scope::Span => self.in_set(self.span_set(row), name).unwrap_or(Value::Nil),
-                Scope::Resource => self
-                    .in_set(self.resource_set(row), name)
-                    .unwrap_or(Value::Nil),
+                Scope::Resource => self.in_resource(row, name),
                 Scope::Instrumentation => {
                     self.in_set(self.scope_set(row), name).unwrap_or(Value::Nil)
                 }
                 Scope::Any => self
                     .in_set(self.span_set(row), name)
-                    .or_else(|| self.in_set(self.resource_set(row), name))
-                    .unwrap_or(Value::Nil),
+                    .unwrap_or_else(|| self.in_resource(row, name)),
                 Scope::Event | Scope::Link => self.first_in_group(attribute, row),
             },
         }
@@ -130,7 +127,16 @@ impl<'c> View<'c> {
         Some(Value::attr(attributes.value(attr)))
     }
 
+    fn in_resource(&self, row: Row, name: &str) -> Value<'c> {
+        self.in_set(self.resource_set(row), name)
+            .or_else(|| missing_in_resource(name))
+            .unwrap_or(Value::Nil)
+    }
+
     fn first_in_group(&self, attribute: &Attribute, row: Row) -> Value<'c> {
+        if let Some(value) = self.without_group(attribute, row) {
+            return value;
+        }
         let mut found = Value::Nil;
         self.each_in_group(attribute, row, &mut |value| {
             if found == Value::Nil {
@@ -138,6 +144,20 @@ impl<'c> View<'c> {
             }
         });
         found
+    }
+
+    /// What stands for an intrinsic of the events (or links) of a span that has none: an empty one,
+    /// in Tempo.
+    pub(super) fn without_group(&self, attribute: &Attribute, row: Row) -> Option<Value<'c>> {
+        let empty = match attribute {
+            Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::LinkTraceId) => Value::text(""),
+            Attribute::Intrinsic(Intrinsic::EventTimeSinceStart) => Value::Duration(0),
+            Attribute::Intrinsic(Intrinsic::LinkSpanId) => Value::Str(hex16(0).into()),
+            _ => return None,
+        };
+        let mut any = false;
+        self.each_in_group(attribute, row, &mut |_| any = true);
+        (!any).then_some(empty)
     }
 
     /// Calls `see` with the attribute's value in every event (or link) of a row, `None` where its key
@@ -166,6 +186,11 @@ impl<'c> View<'c> {
                 .for_each(|event| see(in_event(attribute, &event, start))),
         }
     }
+}
+
+/// What a resource says of a key it does not have: a service always has a name, if an empty one.
+pub(super) fn missing_in_resource(name: &str) -> Option<Value<'static>> {
+    (name == "service.name").then(|| Value::text(""))
 }
 
 /// An attribute of one event of a span that starts at `start`.
