@@ -52,7 +52,7 @@ pub enum Format {
     Text,
     /// One JSON object
     Json,
-    /// JUnit XML
+    /// `JUnit` XML
     Junit,
     /// Annotations of a GitHub Actions job
     Github,

@@ -1,4 +1,4 @@
-//! The verdict of a smoke run as JUnit XML, a suite a group. Called by
+//! The verdict of a smoke run as `JUnit` XML, a suite a group. Called by
 //! `cmd::smoke`.
 
 use std::fmt::Write as _;

@@ -25,7 +25,7 @@ pub(super) async fn read(asker: &Asker, base: &Url) -> Result<BTreeMap<String, u
     Ok(states)
 }
 
-/// `tdemo_spans_total{state="ended"} 12` (OpenMetrics text format).
+/// `tdemo_spans_total{state="ended"} 12` (`OpenMetrics` text format).
 fn parse(text: &str) -> BTreeMap<String, u64> {
     let mut states = BTreeMap::new();
     for line in text.lines() {

@@ -335,6 +335,10 @@ impl Evidence {
     }
 }
 
+#[expect(
+    clippy::ref_option,
+    reason = "serde calls it with a reference to the field"
+)]
 fn write_trace<S: Serializer>(trace: &Option<Trace>, serializer: S) -> Result<S::Ok, S::Error> {
     use serde::ser::Error;
     match trace {

@@ -357,13 +357,13 @@ impl Run<'_> {
                     Ok(found) => (found.into_iter().collect(), None),
                     Err(error) => (Vec::new(), Some(error)),
                 };
-                let searched = Searched {
+                let result = Searched {
                     query: fact.to_string(),
                     found,
                     all_after_ms: all.then_some(after),
                     error,
                 };
-                (at, searched)
+                (at, result)
             });
         }
         let mut searches = searches.join_all().await;

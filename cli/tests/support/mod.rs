@@ -40,6 +40,10 @@ pub(crate) fn tdemo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         .env("MIDDLEWARE_WORK", "0")
         .env("BACKEND_WORK", "0")
         .env(
+            "XDG_STATE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+        )
+        .env(
             "XDG_RUNTIME_DIR",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody-runs-here"),
         )

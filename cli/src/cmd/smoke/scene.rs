@@ -22,6 +22,9 @@ use crate::verify::gather::{self, Scene};
 use crate::verify::logs::Loki;
 use crate::verify::report::Group;
 
+/// Why a stack of `tdemo` itself has no log to look at.
+const NO_OWN_LOGS: &str = "the stack's services do not send their log lines to its store";
+
 async fn observe(scene: &Scene, ctx: &Ctx) -> Result<Evidence, Failure> {
     let progress = render::progress::Progress::new(ctx.progress_target(), None);
     gather::gather(
@@ -61,11 +64,14 @@ pub(super) async fn embedded(
                 Protocol::Grpc,
                 &urls.otlp_grpc,
             )?),
-            loki: Some(loki(parse(&urls.tempo)?, &Settings::default())?),
+            loki: None,
             deadline: args.deadline.into(),
             left_out: left_out(args),
             expect: expect.map(|expect| Arc::clone(&expect.read)),
-            without: Without::default(),
+            without: Without {
+                logs: Some(NO_OWN_LOGS.to_owned()),
+                ..Without::default()
+            },
         };
         observe(&scene, ctx).await
     }
@@ -157,14 +163,15 @@ async fn remote_scene(
     if exporter.is_none() {
         without.caller = Some("no --otlp-endpoint".to_owned());
     }
-    let loki_url = match (&settings.loki_url, &up) {
-        (Some(url), _) => Some(url.clone()),
-        (None, Some(up)) => Some(parse(&up.tempo_url)?),
-        (None, None) => None,
-    };
-    if loki_url.is_none() {
-        without.logs = Some("no --loki-url".to_owned());
+    if settings.loki_url.is_none() {
+        let why = if up.is_some() {
+            NO_OWN_LOGS
+        } else {
+            "no --loki-url"
+        };
+        without.logs = Some(why.to_owned());
     }
+    let loki_url = settings.loki_url.clone();
     Ok(Scene {
         target: target.clone(),
         embedded: false,

@@ -131,8 +131,9 @@ pub(super) fn middleware(evidence: &Evidence) -> Option<Outcome> {
         "service": "middleware", "version": TEXT, "message": "Tracing demo middleware service",
         "backend_url": TEXT,
     });
-    let sent = serde_json::from_str(Kind::Work.data().unwrap_or_default()).unwrap_or_default();
-    service(evidence, Service::Middleware, &info, &transformed(sent))
+    let sent: Value =
+        serde_json::from_str(Kind::Work.data().unwrap_or_default()).unwrap_or_default();
+    service(evidence, Service::Middleware, &info, &transformed(&sent))
 }
 
 pub(super) fn backend(evidence: &Evidence) -> Option<Outcome> {
@@ -152,16 +153,16 @@ fn data() -> Value {
     })
 }
 
-fn transformed(sent: Value) -> Value {
+fn transformed(sent: &Value) -> Value {
     json!({
         "middleware_processed": true, "original_data": sent, "backend_data": data(),
         "transformation_time_ms": NUMBER,
     })
 }
 
-fn processed(sent: Value) -> Value {
+fn processed(sent: &Value) -> Value {
     json!({
-        "service": "frontend", "status": "success", "request_data": sent.clone(),
+        "service": "frontend", "status": "success", "request_data": sent,
         "middleware_response": transformed(sent),
     })
 }
@@ -181,7 +182,7 @@ pub(super) fn process(evidence: &Evidence) -> Option<Outcome> {
             Service::Frontend,
             kind,
             &mut findings,
-            &processed(sent),
+            &processed(&sent),
         );
     }
     any.then(|| verdict(findings))

@@ -15,6 +15,7 @@ pub(super) fn arrived(evidence: &Evidence) -> Option<Outcome> {
     if let Some(why) = &evidence.without.traces {
         return Some(skipped(why));
     }
+    evidence.exchanges.first()?;
     let mut findings = Vec::new();
     for (exchange, read) in evidence.traces() {
         let within = format!("within {} ms", evidence.deadline_ms);

@@ -95,7 +95,7 @@ fn left_out(evidence: &Evidence, group: Group) -> bool {
 /// check is skipped, if there are no others.
 fn counters(
     evidence: &Evidence,
-    judge: fn(&BTreeMap<String, u64>, &BTreeMap<String, u64>) -> Option<(String, String)>,
+    judge: fn(&States, &States) -> Option<(String, String)>,
 ) -> Option<Outcome> {
     evidence.counters.first()?;
     let mut findings = Vec::new();
