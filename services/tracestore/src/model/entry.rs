@@ -65,26 +65,26 @@ impl Status {
 /// A distinct resource: a set of attributes and a little more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resource {
-    /// Set code in [`Chunk::attributes`].
+    /// Set code in [`Chunk::attributes`](super::Chunk::attributes).
     pub attrs: u32,
     /// How many attributes the sender dropped.
     pub dropped: u32,
-    /// [`Chunk::text`] code of the schema URL.
+    /// [`Chunk::text`](super::Chunk::text) code of the schema URL.
     pub schema_url: u32,
 }
 
 /// A distinct instrumentation scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scope {
-    /// [`Chunk::text`] code of the name.
+    /// [`Chunk::text`](super::Chunk::text) code of the name.
     pub name: u32,
-    /// [`Chunk::text`] code of the version.
+    /// [`Chunk::text`](super::Chunk::text) code of the version.
     pub version: u32,
-    /// Set code in [`Chunk::attributes`].
+    /// Set code in [`Chunk::attributes`](super::Chunk::attributes).
     pub attrs: u32,
     /// How many attributes the sender dropped.
     pub dropped: u32,
-    /// [`Chunk::text`] code of the spans' schema URL.
+    /// [`Chunk::text`](super::Chunk::text) code of the spans' schema URL.
     pub schema_url: u32,
 }
 
@@ -105,7 +105,7 @@ pub struct TraceEntry {
     pub wire_bytes: u32,
     /// Whether spans of it were refused because it had grown too large.
     pub cut: bool,
-    /// Its latest row; [`Chunk::trace_rows`] follows the chain from here.
+    /// Its latest row; [`Chunk::trace_rows`](super::Chunk::trace_rows) follows the chain from here.
     pub(super) last: Row,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `receiver` calls [`Store::insert`]; `api` and `search` take a [`Snapshot`] or one trace's chunk and read without
 //! the lock. A reader holds the lock for as long as it takes to clone a few pointers, a writer for at most
-//! [`SPANS_AT_A_TIME`] spans; a writer copies a chunk before it changes it if a reader still holds it. So reads do not
+//! a few hundred spans; a writer copies a chunk before it changes it if a reader still holds it. So reads do not
 //! block writes, and an answer is always of one moment.
 
 mod counters;
@@ -112,12 +112,15 @@ impl Store {
         self.state.lock().stats()
     }
 
-    /// A stored trace, in the form that its judges work on.
+    /// A stored trace, in the form that its judges work on. `None` if it is not stored, or (which is logged) is one that
+    /// they do not read: they are stricter than OTLP about the ids of links.
     pub fn trace(&self, trace_id: TraceId) -> Option<Trace> {
         let (chunk, slot) = self.find(u128::from_be_bytes(trace_id.0))?;
         let otlp = byid::protobuf_v1(&Found::new(&chunk, slot));
-        let spans = tdemo_trace::otlp::decode_protobuf(&otlp).ok()?;
-        Trace::one_from_otlp(trace_id, spans).ok()
+        tdemo_trace::otlp::decode_protobuf(&otlp)
+            .and_then(|spans| Trace::one_from_otlp(trace_id, spans))
+            .inspect_err(|error| tracing::warn!(%trace_id, %error, "cannot read a stored trace"))
+            .ok()
     }
 
     /// The log records.
