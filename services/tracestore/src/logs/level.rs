@@ -37,14 +37,18 @@ const WORDS: [(&str, &str); 9] = [
     ("info", "info"),
 ];
 
-/// The level of a record: from a label or the structured metadata, else from the severity's
-/// number, else from the line; `unknown` if nothing tells.
+/// The level of a record: the one it has already, else from a label or the structured metadata,
+/// else from the severity's number, else from the line; `unknown` if nothing tells.
 pub(super) fn detect<'a>(
     label: impl Fn(&str) -> Option<&'a str>,
     severity_number: i32,
     line: &str,
 ) -> String {
-    if let Some(level) = FIELDS.iter().find_map(|name| label(name)) {
+    if let Some(level) = [DETECTED_LEVEL]
+        .iter()
+        .chain(&FIELDS)
+        .find_map(|name| label(name))
+    {
         return known(level).map_or_else(|| level.to_owned(), str::to_owned);
     }
     let by_number = match severity_number {
@@ -98,8 +102,17 @@ fn in_fields(line: &str) -> Option<&'static str> {
     };
     // What a broken line held before the fault counts too.
     if trimmed.starts_with('{') && trimmed.ends_with('}') {
-        let _ = json::fields(line, &mut |key, value| {
-            consider(FIELDS.iter().position(|name| *name == key), value);
+        // Also in objects further in, where the key comes with their names before it: whether
+        // `a_level` is such a key or one of its own, the line shows.
+        let is_key = |path: &str, name: &str| {
+            path == name
+                || path
+                    .strip_suffix(name)
+                    .is_some_and(|outer| outer.ends_with('_'))
+                    && line.contains(&format!("\"{name}\""))
+        };
+        let _ = json::fields(line, &mut |path, value| {
+            consider(FIELDS.iter().position(|name| is_key(path, name)), value);
         });
     } else if line.contains('=') {
         let _ = logfmt::pairs(line, false, &mut |key, value| {
@@ -150,6 +163,10 @@ mod tests {
         let labelled = |name: &str| (name == "severity_text").then_some("WARNING");
         assert_eq!(detect(labelled, 17, "debug"), "warn");
         assert_eq!(detect(|n| (n == "level").then_some("loud"), 17, ""), "loud");
+        assert_eq!(
+            detect(|n| (n == DETECTED_LEVEL).then_some("WRN"), 17, ""),
+            "warn"
+        );
         let numbers = [
             (1, "trace"),
             (8, "debug"),
@@ -168,6 +185,8 @@ mod tests {
     fn a_line_tells_its_level_by_field_or_word() {
         let cases = [
             (r#"{"msg":"an error","level":"WARN"}"#, "warn"),
+            (r#"{"msg":"an error","inner":{"level":"debug"}}"#, "debug"),
+            (r#"{"msg":"an error","sea_level":"info"}"#, "error"),
             (r#"{"msg":"no level, one error"}"#, "error"),
             ("ts=1 Level=dbg msg=error", "debug"),
             ("lvl=odd error: x", "error"),

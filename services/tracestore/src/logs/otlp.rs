@@ -184,8 +184,6 @@ fn resource_labels(resource: Option<&Resource>) -> (Pairs, Shared<'_>) {
             );
         });
     }
-    // An empty label is no label.
-    labels.retain(|(_, value)| !value.is_empty());
     if !labels.iter().any(|(name, _)| name == SERVICE_NAME) {
         let stand_in = SERVICE_NAME_STAND_INS
             .iter()
@@ -240,8 +238,11 @@ fn beside<'a>(labels: &Pairs, name: Cow<'a, str>) -> Cow<'a, str> {
     }
 }
 
-/// Sets a value; the last one of a name stays.
+/// Sets a value; the last one of a name stays. An empty one is no value.
 fn set<'a>(pairs: &mut Shared<'a>, name: Cow<'a, str>, value: Cow<'a, str>) {
+    if value.is_empty() {
+        return;
+    }
     match pairs.iter_mut().find(|(n, _)| *n == name) {
         Some((_, old)) => *old = value,
         None => pairs.push((name, value)),

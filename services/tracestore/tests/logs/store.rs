@@ -1,17 +1,10 @@
 //! The log store as a library: what it makes of OTLP, what it answers, what it gives up, and
 //! what a tail reads.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that unwraps fails with the line"
-)]
-
-mod logs_support;
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use logs_support::{attribute, record, request, traced};
+use crate::support::{attribute, record, request, traced};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use proptest::prelude::*;
 use tdemo_tracestore::logs::logql::{self, Pipeline};

@@ -1,10 +1,5 @@
 //! LogQL as a library: what is read, what is refused and where, and what a pipeline does to a
-//! record. The store's side of queries is tested in `logs_store.rs` and `loki_api.rs`.
-
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that unwraps fails with the line"
-)]
+//! record. The store's side of queries is tested in `store.rs` and `http.rs`.
 
 use std::borrow::Cow;
 
