@@ -77,6 +77,45 @@ fn the_text_says_the_same_plainly_and_ends_with_the_verdict() {
 }
 
 #[test]
+fn what_it_says_to_type_next_can_be_typed() {
+    let state = tempfile::tempdir().unwrap();
+    let mut load = tdemo(["load", "--count", "12"]);
+    let output = load.env("XDG_STATE_HOME", state.path()).output().unwrap();
+    let said = text(&output.stdout).trim_end();
+    let (_, next) = said
+        .rsplit_once("PASS   look at the slowest:  tdemo ")
+        .unwrap();
+    let mut trace = tdemo(next.split_whitespace());
+    let output = trace.env("XDG_STATE_HOME", state.path()).output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(
+        text(&output.stdout).contains("backend-get-data"),
+        "{output:?}"
+    );
+
+    let up = Up::start();
+    let output = run([
+        "load",
+        "--target",
+        &up.frontend,
+        "--tempo-url",
+        &up.tempo,
+        "--count",
+        "3",
+    ]);
+    let said = text(&output.stdout).trim_end();
+    let (_, next) = said
+        .rsplit_once("PASS   look at the slowest:\n       tdemo ")
+        .unwrap();
+    let output = run(next.split_whitespace());
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(
+        text(&output.stdout).contains("backend-get-data"),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn colour_is_for_those_who_want_it() {
     let colourful = |name: &str| {
         let mut command = tdemo(["load", "--count", "1"]);

@@ -1,12 +1,13 @@
 //! `tdemo load`: sends load to the demo or any URL and checks that each
 //! request's trace arrived whole. Called by `cmd`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use tdemo_harness::{Stack, StackConfig};
-use tdemo_trace::Tier;
+use tdemo_trace::{Tier, TraceId};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -22,6 +23,7 @@ use crate::load::reservoir::Keep;
 use crate::load::target::{self, Target};
 use crate::render;
 use crate::runtime_dir::RuntimeDir;
+use crate::saved::SavedRuns;
 use crate::tempo::{Tempo, TempoUrl};
 
 /// The longest duration that a flag takes.
@@ -55,7 +57,7 @@ pub struct LoadArgs {
     tempo_url: Option<TempoUrl>,
 
     /// OTLP receiver that the services started in this process export to as
-    /// well (OTLP/gRPC)
+    /// well; by gRPC unless OTEL_EXPORTER_OTLP_PROTOCOL says otherwise
     #[arg(long, value_name = "URL", value_parser = target::parse_base, conflicts_with = "target")]
     otlp_endpoint: Option<Url>,
 
@@ -130,6 +132,10 @@ pub async fn run(args: LoadArgs, ctx: &Ctx) -> Result<Exit, Failure> {
         Some(tempo) => Some(look_up(tempo, &scene.asked, &run, &args, ctx).await),
         None => None,
     };
+    let kept = match (&stack, &scene.tempo, &audit) {
+        (Some(_), Some(tempo), Some(audit)) => keep_named(tempo, &run, audit, ctx).await,
+        _ => false,
+    };
     let dropped = match stack {
         Some(stack) => {
             let summary = stack.shutdown().await;
@@ -154,7 +160,7 @@ pub async fn run(args: LoadArgs, ctx: &Ctx) -> Result<Exit, Failure> {
             interrupted: ctx.interrupted().is_cancelled(),
         },
     );
-    let next = next_steps(&report, ctx);
+    let next = next_steps(&report, kept, ctx);
     ctx.print(|out| {
         if args.json {
             render::json::write(out, &report)
@@ -338,15 +344,45 @@ async fn watch<T>(
     }
 }
 
+/// Keeps the traces that the report will name, so that `tdemo trace` finds them
+/// when the store of this process has gone. Tells whether it did.
+async fn keep_named(tempo: &Tempo, run: &Run, audit: &Audit, ctx: &Ctx) -> bool {
+    let Some(saved) = SavedRuns::of(&|name| ctx.env(name)) else {
+        return false;
+    };
+    let troubled = audit.problems.iter().map(|problem| problem.trace_id);
+    let named: BTreeSet<TraceId> = run.tally.slowest.trace_ids().chain(troubled).collect();
+    let mut traces = Vec::new();
+    for id in named {
+        // What cannot be read has been counted by the audit.
+        traces.extend(tempo.trace(id).await.ok().flatten());
+    }
+    match saved.keep("load", &traces) {
+        Ok(()) => !traces.is_empty(),
+        Err(error) => {
+            ctx.note(&format!("tdemo: the traces could not be saved: {error}"));
+            false
+        }
+    }
+}
+
 /// What to type next; every line can be typed as it stands.
-fn next_steps(report: &Report, ctx: &Ctx) -> Vec<String> {
+fn next_steps(report: &Report, kept: bool, ctx: &Ctx) -> Vec<String> {
     if report.run.embedded {
-        return vec!["keep the stack running to look around:  tdemo up".to_owned()];
+        return vec![match report.exemplars.first() {
+            Some(slowest) if kept => {
+                format!(
+                    "look at the slowest:  tdemo trace {}",
+                    &slowest.trace_id[..8]
+                )
+            }
+            _ => "keep the stack running to look around:  tdemo up".to_owned(),
+        }];
     }
     match (&report.run.tempo_url, report.exemplars.first()) {
         (Some(tempo), Some(slowest)) => vec![
             "look at the slowest:".to_owned(),
-            format!("curl {tempo}/api/v2/traces/{}", slowest.trace_id),
+            format!("tdemo trace {} --tempo-url {tempo}", slowest.trace_id),
         ],
         (Some(_), None) => Vec::new(),
         (None, _) => {

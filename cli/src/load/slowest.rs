@@ -40,6 +40,11 @@ impl Slowest {
         other.0.into_iter().for_each(|slow| self.offer(slow.0));
     }
 
+    /// The traces of what is kept, in no order.
+    pub fn trace_ids(&self) -> impl Iterator<Item = TraceId> {
+        self.0.iter().map(|slow| slow.0.trace_id)
+    }
+
     /// What is kept, slowest first.
     pub fn into_sorted(self) -> Vec<Slow> {
         self.0

@@ -180,8 +180,25 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start_with(&[])
+    }
+
+    /// With further flags.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
         let mut command = tdemo(["up"]);
+        command.args(flags);
+        Self::spawn(command)
+    }
+
+    /// With a state directory of its own.
+    pub(crate) fn start_in(state: &std::path::Path) -> Self {
+        let mut command = tdemo(["up"]);
+        command.env("XDG_STATE_HOME", state);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let home = tempfile::tempdir().unwrap();
         command
             .args(free_ports())
             .env("XDG_RUNTIME_DIR", home.path());
