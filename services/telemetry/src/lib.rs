@@ -3,14 +3,15 @@
 //! [`Telemetry::start`] gives one service its tracer, its span ledger and its log
 //! dispatch. Nothing is global, so several services can live in one process.
 //!
-//! A span takes this way: `tracer -> processor -> (queue) -> worker -> exporter`.
+//! A span takes this way: `tracer -> processor -> queue -> worker -> exporter`.
 //! - `processor` is called by the SDK, on the application's threads, and never
-//!   makes them wait: a span that does not fit into the bounded queue is dropped
-//!   and counted.
+//!   makes them wait: a span that does not fit into the bounded `queue` is
+//!   dropped and counted.
 //! - `worker` is a thread with a runtime of its own. It takes batches from the
 //!   queue and settles every span in the `ledger`, where
 //!   `ended = exported + dropped + failed + queued` holds in every snapshot.
-//! - `exporter` delivers a batch over gRPC or HTTP, with retries.
+//! - `exporter` delivers a batch over gRPC or HTTP, with retries, by
+//!   `opentelemetry-otlp`.
 //!
 //! ```no_run
 //! use opentelemetry::trace::{Span as _, Tracer as _};
@@ -33,6 +34,7 @@ mod ledger;
 mod logs;
 mod processor;
 pub mod propagation;
+mod queue;
 mod report;
 mod resource;
 mod sampler;
@@ -47,7 +49,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{SpanBuilder, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanLimits};
 use tracing::Dispatch;
 
 pub use exporter::ConnectError;
@@ -57,8 +59,9 @@ pub use resource::{DEFAULT_ENVIRONMENT, DEFAULT_NAMESPACE, ResourceInfo};
 pub use sampler::TraceSampler;
 pub use settings::{SettingsError, TelemetrySettings};
 
-use exporter::Exporter;
-use processor::{Drained, Draining, ExportProcessor};
+use exporter::Route;
+use processor::ExportProcessor;
+use queue::{Drained, Draining, Queue};
 
 /// Why a service's telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -124,17 +127,17 @@ impl Telemetry {
         } else {
             provider = provider.with_sampler(Sampler::from(settings.sampler));
             for receiver in std::iter::once(&settings.exporter).chain(&settings.mirrors) {
-                let exporter = Exporter::new(receiver).map_err(|source| StartError::Exporter {
+                let route = Route::new(receiver).map_err(|source| StartError::Exporter {
                     endpoint: settings::origin(&receiver.endpoint),
                     source,
                 })?;
-                let processor = ExportProcessor::start(
+                let processor = ExportProcessor(Queue::start(
                     &service,
                     &settings.batch,
                     &resource_value,
-                    exporter,
+                    route,
                     dispatch.clone(),
-                )?;
+                )?);
                 provider = provider.with_span_processor(processor.clone());
                 processors.push(processor);
             }
@@ -162,13 +165,17 @@ impl Telemetry {
 
     /// The ledger of the service's receiver; zeros if telemetry is disabled.
     pub fn ledger(&self) -> LedgerSnapshot {
-        (self.processors.first()).map_or_else(LedgerSnapshot::default, ExportProcessor::ledger)
+        (self.processors.first())
+            .map_or_else(LedgerSnapshot::default, |processor| processor.0.ledger())
     }
 
     /// The ledgers of the mirrors, in the order of the settings.
     pub fn mirror_ledgers(&self) -> Vec<LedgerSnapshot> {
         let mirrors = self.processors.get(1..).unwrap_or_default();
-        mirrors.iter().map(ExportProcessor::ledger).collect()
+        mirrors
+            .iter()
+            .map(|processor| processor.0.ledger())
+            .collect()
     }
 
     /// The dispatch of the service's log lines; scope it over the service's
@@ -195,16 +202,14 @@ impl Telemetry {
     /// Waits until every span that has ended is settled and every log line is
     /// written, for at most `deadline`. Works in any runtime and in none.
     pub async fn flush(&self, deadline: Duration) -> ShutdownReport {
-        self.drain_aside(deadline, ExportProcessor::begin_flush)
-            .await
+        self.drain_aside(deadline, Queue::begin_flush).await
     }
 
     /// Sends what waits until `deadline` and stops for good: what is left then
     /// is counted as failed, and spans that end later as dropped. Works in any
     /// runtime and in none. A second call finds nothing to do.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        self.drain_aside(deadline, ExportProcessor::begin_stop)
-            .await
+        self.drain_aside(deadline, Queue::begin_stop).await
     }
 
     /// Waits on a thread of its own, so that doing so needs no particular
@@ -229,7 +234,7 @@ impl Telemetry {
     fn drain(&self, deadline: Duration, begin: Begin) -> ShutdownReport {
         let until = Instant::now() + deadline;
         let under_way: Vec<Draining> = (self.processors.iter())
-            .map(|processor| begin(processor, deadline))
+            .map(|processor| begin(&processor.0, deadline))
             .collect();
         let drained: Vec<Drained> = under_way.into_iter().map(Draining::wait).collect();
         let abandoned = drained.iter().map(|drained| match drained {
@@ -249,7 +254,7 @@ impl Telemetry {
 }
 
 /// How a drain begins: a flush or a stop.
-type Begin = fn(&ExportProcessor, Duration) -> Draining;
+type Begin = fn(&Queue<SpanData>, Duration) -> Draining;
 
 /// Even at the deadline the log gets a moment, to say what was given up.
 const LAST_LINES: Duration = Duration::from_millis(250);

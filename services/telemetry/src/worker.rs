@@ -1,25 +1,24 @@
-//! The export thread: takes spans from the queue in batches, keeps a few of
+//! The export thread: takes items from the queue in batches, keeps a few of
 //! them on their way to the receiver, and settles each in the ledger.
 //!
-//! Started by `processor::ExportProcessor`; delivery of one batch, retries
-//! included, is `exporter`'s business.
+//! Started by `queue::Queue`; delivery of one batch, retries included, is
+//! `exporter`'s business.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::Resource;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::exporter::{Delivery, Exporter};
+use crate::StartError;
+use crate::exporter::{Delivery, Exporter, Route, Signal};
 use crate::ledger::Ledger;
-use crate::processor::Drained;
+use crate::queue::Drained;
 use crate::report::Reporter;
 use crate::settings::BatchSettings;
 
@@ -30,10 +29,10 @@ const MAX_IN_FLIGHT: usize = 4;
 /// gRPC receiver takes by default (4 MiB; the Collector's and tonic's default).
 const MAX_BATCH_BYTES: u64 = 2 << 20;
 
-/// A span in the queue with its estimated bytes.
+/// An item in the queue with its estimated bytes.
 #[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) span: SpanData,
+pub(crate) struct Queued<S> {
+    pub(crate) item: S,
     pub(crate) bytes: u64,
 }
 
@@ -51,8 +50,8 @@ pub(crate) enum Command {
     },
 }
 
-/// Wakes the worker, at most once for each time it goes to sleep, so that a
-/// span costs an application thread no system call.
+/// Wakes the worker, at most once for each time it goes to sleep, so that an
+/// item costs an application thread no system call.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     armed: AtomicBool,
@@ -68,101 +67,111 @@ impl Alarm {
     }
 }
 
-/// A batch on its way. `first` is the number of spans taken before it.
+/// A batch on its way. `first` is the number of items taken before it.
 struct InFlight {
     first: u64,
-    spans: u64,
+    count: u64,
     bytes: u64,
 }
 
-/// A caller of `flush`, waiting for the first `spans` spans to be settled.
+/// A caller of `flush`, waiting for the first `items` items to be settled.
 struct Waiter {
-    spans: u64,
+    items: u64,
     until: Instant,
     reply: mpsc::SyncSender<Drained>,
 }
 
-pub(crate) struct Worker {
-    ledger: Arc<Ledger>,
-    alarm: Arc<Alarm>,
-    incoming: mpsc::Receiver<Queued>,
-    commands: UnboundedReceiver<Command>,
-    batch: BatchSettings,
-    exporter: Arc<Exporter>,
-    resource: Arc<ResourceAttributesWithSchema>,
+/// The worker's end of the queue.
+pub(crate) struct Inlet<S> {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) alarm: Arc<Alarm>,
+    pub(crate) incoming: mpsc::Receiver<Queued<S>>,
+    pub(crate) commands: UnboundedReceiver<Command>,
+    pub(crate) batch: BatchSettings,
+}
+
+/// Runs a worker to its end on a runtime of its own; tells `ready` once it
+/// stands.
+pub(crate) fn run_thread<S: Signal>(
+    inlet: Inlet<S>,
+    route: Route,
+    resource: &Resource,
+    ready: &mpsc::SyncSender<Result<(), StartError>>,
+) {
+    let built = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let started = built.map_err(StartError::Thread).and_then(|runtime| {
+        let worker = {
+            let _inside = runtime.enter();
+            Worker::new(inlet, route, resource)?
+        };
+        Ok((runtime, worker))
+    });
+    // `ready`'s receiver waits for exactly this.
+    let (runtime, worker) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let _ = ready.send(Ok(()));
+    runtime.block_on(worker.run());
+    // Not a plain drop: that would wait for a name look-up that hangs.
+    runtime.shutdown_background();
+}
+
+struct Worker<S: Signal> {
+    inlet: Inlet<S>,
+    exporter: Arc<Exporter<S>>,
     reporter: Reporter,
-    /// A span that did not fit into the batch before.
-    held_back: Option<Queued>,
+    /// An item that did not fit into the batch before.
+    held_back: Option<Queued<S>>,
     in_flight: HashMap<Id, InFlight>,
     deliveries: JoinSet<Delivery>,
     waiters: Vec<Waiter>,
 }
 
-impl Worker {
-    pub(crate) fn new(
-        ledger: Arc<Ledger>,
-        alarm: Arc<Alarm>,
-        incoming: mpsc::Receiver<Queued>,
-        commands: UnboundedReceiver<Command>,
-        batch: BatchSettings,
-        exporter: Exporter,
-        resource: ResourceAttributesWithSchema,
-    ) -> Self {
-        Self {
-            ledger,
-            alarm,
-            incoming,
-            commands,
-            batch,
-            reporter: Reporter::new(exporter.name()),
+impl<S: Signal> Worker<S> {
+    /// Must be called inside the worker's runtime.
+    fn new(inlet: Inlet<S>, route: Route, resource: &Resource) -> Result<Self, StartError> {
+        let endpoint = route.name().to_owned();
+        let reporter = Reporter::new(&endpoint, S::NAME);
+        let exporter = route
+            .open(resource, inlet.batch.export_deadline)
+            .map_err(|source| StartError::Exporter { endpoint, source })?;
+        Ok(Self {
+            inlet,
             exporter: Arc::new(exporter),
-            resource: Arc::new(resource),
+            reporter,
             held_back: None,
             in_flight: HashMap::new(),
             deliveries: JoinSet::new(),
             waiters: Vec::new(),
-        }
-    }
-
-    /// Runs to the end on a runtime of its own; tells `ready` once it stands.
-    pub(crate) fn run_thread(self, ready: &mpsc::SyncSender<io::Result<()>>) {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                // The receiver waits for exactly this.
-                let _ = ready.send(Err(error));
-                return;
-            }
-        };
-        let _ = ready.send(Ok(()));
-        runtime.block_on(self.run());
-        // Not a plain drop: that would wait for a name look-up that hangs.
-        runtime.shutdown_background();
+        })
     }
 
     async fn run(mut self) {
-        let mut tick = Instant::now() + self.batch.schedule_delay;
+        let mut tick = Instant::now() + self.inlet.batch.schedule_delay;
         loop {
             let now = Instant::now();
             let due = now >= tick || !self.waiters.is_empty();
             if due {
-                tick = now + self.batch.schedule_delay;
-                self.reporter.dropped(self.ledger.dropped());
+                tick = now + self.inlet.batch.schedule_delay;
+                self.reporter.dropped(self.inlet.ledger.dropped());
             }
             self.send_batches(due);
             self.answer_waiters(now);
             let wake_at = self.next_waiter().map_or(tick, |until| tick.min(until));
             let room = self.in_flight.len() < MAX_IN_FLIGHT;
             if room && self.arm() {
-                // A batch is full, or a thread is about to hand its span over.
+                // A batch is full, or a thread is about to hand its item over.
                 tokio::task::yield_now().await;
                 continue;
             }
             tokio::select! {
-                command = self.commands.recv() => match command {
+                command = self.inlet.commands.recv() => match command {
                     Some(Command::Flush { until, reply }) => self.flush(until, reply),
                     Some(Command::Stop { until, reply }) => {
                         let drained = self.stop(until).await;
@@ -173,12 +182,12 @@ impl Worker {
                     // Every handle is gone, and the SDK has stopped the worker
                     // before; nothing can be waiting but what a panic left.
                     None => {
-                        self.stop(Instant::now() + self.batch.schedule_delay).await;
+                        self.stop(Instant::now() + self.inlet.batch.schedule_delay).await;
                         return;
                     }
                 },
                 Some(done) = self.deliveries.join_next_with_id() => self.settle(done),
-                () = self.alarm.notify.notified(), if room => {}
+                () = self.inlet.alarm.notify.notified(), if room => {}
                 () = tokio::time::sleep_until(wake_at.into()) => {}
             }
         }
@@ -186,69 +195,70 @@ impl Worker {
 
     /// Prepares to sleep. `true` if a batch has become full meanwhile.
     fn arm(&self) -> bool {
-        self.alarm.armed.store(true, Ordering::SeqCst);
-        let full = self.waiting() >= self.batch.max_batch_spans as u64;
+        self.inlet.alarm.armed.store(true, Ordering::SeqCst);
+        let full = self.waiting() >= self.inlet.batch.max_batch_spans as u64;
         if full {
-            self.alarm.armed.store(false, Ordering::SeqCst);
+            self.inlet.alarm.armed.store(false, Ordering::SeqCst);
         }
         full
     }
 
-    /// Spans that are admitted and not yet in a batch.
+    /// Items that are admitted and not yet in a batch.
     fn waiting(&self) -> u64 {
-        self.ledger.admitted().saturating_sub(self.ledger.taken())
+        self.inlet
+            .ledger
+            .admitted()
+            .saturating_sub(self.inlet.ledger.taken())
     }
 
     /// Sends full batches, and if `all` also what does not fill one.
     fn send_batches(&mut self, all: bool) {
         while self.in_flight.len() < MAX_IN_FLIGHT {
-            let full = self.waiting() >= self.batch.max_batch_spans as u64;
+            let full = self.waiting() >= self.inlet.batch.max_batch_spans as u64;
             if !(full || all) {
                 return;
             }
-            let (spans, bytes) = self.take_batch();
-            if spans.is_empty() {
+            let (items, bytes) = self.take_batch();
+            if items.is_empty() {
                 // Admitted, but the thread has yet to hand it over.
                 return;
             }
-            self.send(spans, bytes);
+            self.send(items, bytes);
         }
     }
 
-    fn take_batch(&mut self) -> (Vec<SpanData>, u64) {
-        let mut spans = Vec::new();
+    fn take_batch(&mut self) -> (Vec<S>, u64) {
+        let mut items = Vec::new();
         let mut bytes = 0;
-        while spans.len() < self.batch.max_batch_spans {
+        while items.len() < self.inlet.batch.max_batch_spans {
             let next = self
                 .held_back
                 .take()
-                .or_else(|| self.incoming.try_recv().ok());
+                .or_else(|| self.inlet.incoming.try_recv().ok());
             let Some(queued) = next else { break };
-            if !spans.is_empty() && bytes + queued.bytes > MAX_BATCH_BYTES {
+            if !items.is_empty() && bytes + queued.bytes > MAX_BATCH_BYTES {
                 self.held_back = Some(queued);
                 break;
             }
             bytes += queued.bytes;
-            spans.push(queued.span);
+            items.push(queued.item);
         }
-        (spans, bytes)
+        (items, bytes)
     }
 
-    fn send(&mut self, spans: Vec<SpanData>, bytes: u64) {
-        let first = self.ledger.taken();
-        let count = spans.len() as u64;
-        self.ledger.take(count);
+    fn send(&mut self, items: Vec<S>, bytes: u64) {
+        let first = self.inlet.ledger.taken();
+        let count = items.len() as u64;
+        self.inlet.ledger.take(count);
         let exporter = Arc::clone(&self.exporter);
-        let resource = Arc::clone(&self.resource);
-        let deadline = Instant::now() + self.batch.export_deadline;
         let task = self
             .deliveries
-            .spawn(async move { exporter.deliver(spans, &resource, deadline).await });
+            .spawn(async move { exporter.deliver(items, bytes).await });
         self.in_flight.insert(
             task.id(),
             InFlight {
                 first,
-                spans: count,
+                count,
                 bytes,
             },
         );
@@ -265,22 +275,21 @@ impl Worker {
         let failed = match &delivery {
             Delivery::Accepted => 0,
             Delivery::Partial { rejected, .. } => *rejected,
-            Delivery::Refused { .. } => batch.spans,
+            Delivery::Refused { .. } => batch.count,
         };
-        self.ledger.settle(batch.spans, failed, batch.bytes);
-        self.reporter.delivered(batch.spans, &delivery);
+        self.inlet.ledger.settle(batch.count, failed, batch.bytes);
+        self.reporter.delivered(batch.count, &delivery);
     }
 
     fn flush(&mut self, until: Instant, reply: mpsc::SyncSender<Drained>) {
-        self.exporter.hurry(true);
         self.waiters.push(Waiter {
-            spans: self.ledger.admitted(),
+            items: self.inlet.ledger.admitted(),
             until,
             reply,
         });
     }
 
-    /// Answers the waiters whose spans are settled or whose time is up.
+    /// Answers the waiters whose items are settled or whose time is up.
     fn answer_waiters(&mut self, now: Instant) {
         if self.waiters.is_empty() {
             return;
@@ -291,9 +300,9 @@ impl Worker {
             .values()
             .map(|batch| batch.first)
             .min()
-            .unwrap_or_else(|| self.ledger.taken());
+            .unwrap_or_else(|| self.inlet.ledger.taken());
         self.waiters.retain(|waiter| {
-            let drained = if oldest >= waiter.spans {
+            let drained = if oldest >= waiter.items {
                 Drained::Fully
             } else if now >= waiter.until {
                 Drained::Late { abandoned: 0 }
@@ -304,9 +313,6 @@ impl Worker {
             let _ = waiter.reply.send(drained);
             false
         });
-        if self.waiters.is_empty() {
-            self.exporter.hurry(false);
-        }
     }
 
     fn next_waiter(&self) -> Option<Instant> {
@@ -315,8 +321,7 @@ impl Worker {
 
     /// Sends what is left until the deadline; the rest has failed.
     async fn stop(&mut self, until: Instant) -> Drained {
-        self.ledger.close();
-        self.exporter.hurry(true);
+        self.inlet.ledger.close();
         let mut on_time = true;
         loop {
             self.send_batches(true);
@@ -346,20 +351,21 @@ impl Worker {
             return Drained::Fully;
         }
         self.deliveries.shutdown().await;
-        let abandoned = self.ledger.abandon_rest();
+        let abandoned = self.inlet.ledger.abandon_rest();
         self.reporter.stopped(abandoned);
         Drained::Late { abandoned }
     }
 }
 
-impl Drop for Worker {
-    /// A worker that panics must not leave spans that nobody will ever send
+impl<S: Signal> Drop for Worker<S> {
+    /// A worker that panics must not leave items that nobody will ever send
     /// looking as if they waited.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("the span export has broken down: from now on spans are dropped");
+            let what = S::NAME;
+            tracing::error!("the export has broken down: from now on {what} are dropped");
         }
-        self.ledger.close();
-        self.ledger.abandon_rest();
+        self.inlet.ledger.close();
+        self.inlet.ledger.abandon_rest();
     }
 }

@@ -12,7 +12,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::{
     BatchSettings, DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT, ExporterSettings,
-    HTTP_TRACES_PATH, Protocol, SettingsError, append_path, parse_endpoint,
+    HTTP_TRACES_PATH, Protocol, SettingsError, append_path, parse_endpoint, without_path,
 };
 use crate::sampler::TraceSampler;
 
@@ -195,10 +195,13 @@ impl Env<'_> {
             .transpose()?
             .unwrap_or(false);
         let endpoint = parse_endpoint(name, &value, insecure)?;
-        // Only the general variable is a base; the signal's own is used as it is.
-        if protocol == Protocol::HttpProtobuf && name != OWN {
-            return append_path(name, endpoint, HTTP_TRACES_PATH).map(Some);
-        }
+        let endpoint = match protocol {
+            Protocol::Grpc => without_path(name, endpoint)?,
+            // Only the general variable is a base; the signal's own is used as
+            // it is.
+            Protocol::HttpProtobuf if name == OWN => endpoint,
+            Protocol::HttpProtobuf => append_path(name, endpoint, HTTP_TRACES_PATH)?,
+        };
         Ok(Some(endpoint))
     }
 

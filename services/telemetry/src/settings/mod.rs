@@ -107,11 +107,14 @@ pub struct ExporterSettings {
     /// gRPC or HTTP.
     pub protocol: Protocol,
     /// The address that requests go to. For HTTP it is the whole URL, path
-    /// included; for gRPC a path, if there is one, stands before the method's.
+    /// included; for gRPC there is no path but the method's.
     pub endpoint: Uri,
-    /// Sent with every request.
+    /// Sent with every request, and no others: not even those of the process
+    /// environment, which `opentelemetry-otlp` reads by itself.
     pub headers: HeaderMap,
-    /// Whether request bodies are gzip-compressed.
+    /// Whether request bodies are gzip-compressed. Where this is `false` and
+    /// the process environment asks for compression, `opentelemetry-otlp`
+    /// compresses all the same.
     pub gzip: bool,
     /// The time one attempt may take, connecting included.
     pub timeout: Duration,
@@ -142,7 +145,7 @@ impl ExporterSettings {
     pub fn for_base(name: &str, protocol: Protocol, base: &str) -> Result<Self, SettingsError> {
         let endpoint = parse_endpoint(name, base, false)?;
         let endpoint = match protocol {
-            Protocol::Grpc => endpoint,
+            Protocol::Grpc => without_path(name, endpoint)?,
             Protocol::HttpProtobuf => append_path(name, endpoint, HTTP_TRACES_PATH)?,
         };
         Ok(Self {
@@ -264,6 +267,15 @@ fn parse_endpoint(name: &str, text: &str, insecure: bool) -> Result<Uri, Setting
         ));
     }
     Ok(uri)
+}
+
+/// `endpoint`, if it has no path: OTLP over gRPC cannot be sent to one.
+fn without_path(name: &str, endpoint: Uri) -> Result<Uri, SettingsError> {
+    if endpoint.path_and_query().is_none_or(|path| path == "/") {
+        return Ok(endpoint);
+    }
+    let allowed = "a URL without a path, as the protocol is grpc (http/protobuf takes a path)";
+    Err(SettingsError::new(name, endpoint.to_string(), allowed))
 }
 
 /// `endpoint` with `path` behind its own path.

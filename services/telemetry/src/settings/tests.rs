@@ -147,6 +147,7 @@ fn a_bad_value_is_one_line_that_names_the_variable() {
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "GRPC"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://a"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a/path"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://a b"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),

@@ -130,12 +130,29 @@ fn gzip_and_headers_are_sent() {
         emit(&telemetry, 10);
         assert_eq!(flush(&telemetry).exported, 10);
         let headers = &receiver.seen()[0].headers;
-        assert_eq!(headers["authorization"], "Bearer secret");
+        let tokens: Vec<_> = headers.get_all("authorization").iter().collect();
+        assert_eq!(tokens, ["Bearer secret"]);
+        assert!(!headers.contains_key("x-environment"));
         let encoding = headers
             .get("content-encoding")
             .or(headers.get("grpc-encoding"));
         assert_eq!(encoding.unwrap(), "gzip");
     }
+}
+
+#[test]
+fn the_process_environment_adds_no_header() {
+    // The test above, in a process whose environment says otherwise.
+    let test = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "traffic::gzip_and_headers_are_sent"])
+        .env(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=other,x-environment=1",
+        )
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&test.stdout);
+    assert!(stdout.contains("1 passed"), "{stdout}");
 }
 
 #[test]

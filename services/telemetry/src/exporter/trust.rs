@@ -1,31 +1,18 @@
-//! The HTTP client under both protocols, and its TLS.
+//! Whom to trust: the certificate authorities of a receiver's TLS, for both
+//! protocols.
 //!
-//! Called by `exporter` once a receiver.
+//! Called by `exporter` once a receiver, before anything is connected.
 
-use std::error::Error;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::Scheme;
-use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use opentelemetry_otlp::ExporterBuildError;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::settings::{ExporterSettings, Protocol};
-
-/// An HTTP/2 connection whose requests get no answer is probed this often, and
-/// closed when a probe gets none for as long: a peer that vanished is noticed.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
-
-pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+use crate::settings::ExporterSettings;
 
 /// Why no connection to a receiver can ever be made.
 #[derive(Debug, thiserror::Error)]
@@ -63,41 +50,28 @@ pub enum ConnectError {
     /// The TLS library refuses its configuration.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    /// The gRPC transport refuses its configuration.
+    #[error("gRPC cannot be set up: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    /// The HTTP client refuses its configuration.
+    #[error("HTTP cannot be set up: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The OTLP exporter refuses its configuration.
+    #[error("the exporter cannot be set up: {0}")]
+    Exporter(#[from] ExporterBuildError),
 }
 
-pub(super) fn client(settings: &ExporterSettings) -> Result<Client, ConnectError> {
-    let tls = tls_config(settings)?;
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(settings.timeout));
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http();
-    let mut builder = legacy::Client::builder(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new());
-    let connector = match settings.protocol {
-        Protocol::Grpc => {
-            builder
-                .http2_only(true)
-                .http2_keep_alive_interval(PROBE_EVERY)
-                .http2_keep_alive_timeout(PROBE_EVERY);
-            connector.enable_http2().wrap_connector(tcp)
-        }
-        Protocol::HttpProtobuf => connector.enable_http1().wrap_connector(tcp),
-    };
-    Ok(builder.build(connector))
+/// The authorities to trust; none where the endpoint is plain HTTP.
+pub(super) fn roots(settings: &ExporterSettings) -> Result<RootCertStore, ConnectError> {
+    if settings.endpoint.scheme() == Some(&Scheme::HTTPS) {
+        trusted(settings)
+    } else {
+        Ok(RootCertStore::empty())
+    }
 }
 
 /// The provider is named here, so that no process-wide default is needed.
-fn tls_config(settings: &ExporterSettings) -> Result<ClientConfig, ConnectError> {
-    let roots = if settings.endpoint.scheme() == Some(&Scheme::HTTPS) {
-        trusted(settings)?
-    } else {
-        RootCertStore::empty()
-    };
+pub(super) fn client_config(roots: RootCertStore) -> Result<ClientConfig, ConnectError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -133,31 +107,4 @@ fn trusted(settings: &ExporterSettings) -> Result<RootCertStore, ConnectError> {
         return Err(unusable("the file has no CERTIFICATE section".to_owned()));
     }
     Ok(roots)
-}
-
-/// The error and its causes in one line: the client's own texts say "client
-/// error (Connect)" and keep the reason one level down.
-pub(super) fn explain(error: &legacy::Error) -> String {
-    let mut line = if error.is_connect() {
-        "cannot connect".to_owned()
-    } else {
-        "the connection broke off".to_owned()
-    };
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // A wrapper often repeats what it wraps.
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    line
 }
