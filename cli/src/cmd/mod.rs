@@ -5,6 +5,7 @@ pub mod config;
 pub mod connections;
 pub mod load;
 pub mod man;
+mod own;
 pub mod smoke;
 pub mod trace;
 pub mod trace_link;

@@ -14,11 +14,12 @@ use tdemo_trace::Trace;
 use tdemo_trace::expect::Expectation;
 
 use super::connections::Connections;
+use super::own;
 use crate::config::OtelVariables;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::render;
-use crate::saved::{self, SavedRuns};
+use crate::saved;
 use crate::verify::asked;
 use crate::verify::evidence::Evidence;
 use crate::verify::judge;
@@ -192,16 +193,13 @@ fn create(path: &Path) -> Result<File, Failure> {
 /// be kept changes no verdict.
 fn keep_traces(evidence: &Evidence, args: &SmokeArgs, ctx: &Ctx) {
     let traces: Vec<Trace> = asked::traces(evidence).cloned().collect();
-    let saved = SavedRuns::of(&|name| ctx.env(name)).filter(|_| evidence.embedded);
-    if let Some(saved) = saved
-        && let Err(error) = saved.keep("smoke", &traces)
-    {
-        ctx.note(&format!("the traces could not be saved: {error}"));
+    if evidence.embedded {
+        own::keep("smoke", &traces, ctx);
     }
     if let Some(path) = &args.save
         && let Err(error) = saved::write_file(path, &traces)
     {
-        ctx.note(&format!("--save {}: {error}", path.display()));
+        ctx.note(&format!("tdemo: --save {}: {error}", path.display()));
     }
 }
 

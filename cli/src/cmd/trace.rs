@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use tdemo_harness::{Stack, StackConfig};
 use tdemo_trace::Trace;
 use tdemo_trace::otlp::json;
 
 use super::connections::Connections;
+use super::own;
 use crate::backend::{self, Look};
 use crate::config::{OtelVariables, Settings};
 use crate::ctx::Ctx;
@@ -217,34 +217,47 @@ async fn search_traces(
     limit: usize,
     ctx: &Ctx,
 ) -> Result<Vec<Match>, Failure> {
-    let bounds = traces.iter().filter_map(Trace::bounds_unix_nanos);
-    let Some((start, end)) = bounds.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1))) else {
-        return Ok(Vec::new());
-    };
-    let window = Window {
-        start_s: start / 1_000_000_000,
-        end_s: end / 1_000_000_000 + 1,
-    };
-    let config = StackConfig::from_env(&|name| ctx.env(name))
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let stack = Stack::start(config)
-        .await
-        .map_err(|error| Failure::CouldNotRun(error.to_string()))?;
+    let stack = own::start(ctx).await?;
     let searched = async {
         import::send(&stack.urls().otlp_http, traces)
             .await
             .map_err(|error| Failure::CouldNotRun(error.to_string()))?;
-        let url = stack.urls().tempo.parse().map_err(|error| {
-            Failure::CouldNotRun(format!("the address of our own store is no URL: {error}"))
-        })?;
-        let tempo = Tempo::open(url)
-            .await
-            .map_err(|error| Failure::CouldNotRun(error.to_string()))?;
-        search(&tempo, query, window, limit).await
+        let tempo = own::open(&stack.urls().tempo).await?;
+        let mut found = Vec::new();
+        for window in windows(traces) {
+            found.extend(search(&tempo, query, window, limit).await?);
+        }
+        found.sort_by_key(|found| std::cmp::Reverse(found.start_unix_nanos));
+        found.truncate(limit);
+        Ok(found)
     }
     .await;
     stack.shutdown().await;
     searched
+}
+
+/// Ranges that together hold all of `traces`, none wider than may be searched.
+fn windows(traces: &[Trace]) -> Vec<Window> {
+    let mut bounds: Vec<(u64, u64)> = traces
+        .iter()
+        .filter_map(Trace::bounds_unix_nanos)
+        .map(|(start, end)| (start / 1_000_000_000, end / 1_000_000_000 + 1))
+        .collect();
+    bounds.sort_unstable();
+    let mut windows: Vec<Window> = Vec::new();
+    for (start_s, end_s) in bounds {
+        match windows.last_mut() {
+            Some(last) if end_s - last.start_s <= Window::MAX_S => {
+                last.end_s = last.end_s.max(end_s);
+            }
+            // A trace that is longer than that is found by its beginning.
+            _ => windows.push(Window {
+                start_s,
+                end_s: end_s.min(start_s + Window::MAX_S),
+            }),
+        }
+    }
+    windows
 }
 
 async fn search(
@@ -261,4 +274,28 @@ async fn search(
             Failure::CouldNotRun(error.to_string())
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{span, trace};
+
+    #[test]
+    fn old_and_new_runs_are_searched_in_ranges_that_tempo_takes() {
+        let at = |hours: u64| {
+            let ms = hours * 3_600_000;
+            trace(vec![span(1, None, ("a", "b"), (ms, ms + 1_500))])
+        };
+        let found = windows(&[at(500), at(0), at(100), at(501)]);
+        let hours: Vec<_> = found
+            .iter()
+            .map(|window| (window.end_s - window.start_s) / 3600)
+            .collect();
+        assert_eq!(hours, [100, 1]);
+        assert_eq!(windows(&[]), []);
+        let long = trace(vec![span(1, None, ("a", "b"), (0, 1_000_000_000))]);
+        let found = windows(&[long]);
+        assert_eq!(found[0].end_s - found[0].start_s, Window::MAX_S);
+    }
 }

@@ -5,12 +5,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Args;
-use tdemo_harness::{Stack, StackConfig};
+use tdemo_harness::Stack;
 use tdemo_trace::{Answer, Caller, Owed, SpanId, Trace, TraceId};
 use tokio::time::Instant;
 use url::Url;
 
 use super::connections::Connections;
+use super::own;
 use crate::backend::{self, Look};
 use crate::config::{OtelVariables, Peer, Settings};
 use crate::ctx::Ctx;
@@ -216,11 +217,7 @@ async fn send_and_link(
 /// Starts a stack of our own for the one request. On a terminal it keeps
 /// serving, so that the link leads somewhere; else there is no link to give.
 async fn send_to_own(args: &TraceLinkArgs, ctx: &Ctx) -> Result<Exit, Failure> {
-    let config = StackConfig::from_env(&|name| ctx.env(name))
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let stack = Stack::start(config)
-        .await
-        .map_err(|error| Failure::CouldNotRun(error.to_string()))?;
+    let stack = own::start(ctx).await?;
     let linked = link_to_own(args, &stack, ctx).await;
     stack.shutdown().await;
     linked
@@ -228,17 +225,9 @@ async fn send_to_own(args: &TraceLinkArgs, ctx: &Ctx) -> Result<Exit, Failure> {
 
 async fn link_to_own(args: &TraceLinkArgs, stack: &Stack, ctx: &Ctx) -> Result<Exit, Failure> {
     let (id, owed) = ask(&parse(&stack.urls().frontend)?).await?;
-    let tempo = Tempo::open(stack.urls().tempo.parse().map_err(|error| {
-        Failure::CouldNotRun(format!("the address of our own store is no URL: {error}"))
-    })?)
-    .await
-    .map_err(|error| Failure::CouldNotRun(error.to_string()))?;
+    let tempo = own::open(&stack.urls().tempo).await?;
     let trace = arrived(&tempo, id, &owed, ctx).await?;
-    if let Some(saved) = SavedRuns::of(&|name| ctx.env(name))
-        && let Err(error) = saved.keep("trace-link", std::slice::from_ref(&trace))
-    {
-        ctx.note(&format!("the trace could not be saved: {error}"));
-    }
+    own::keep("trace-link", std::slice::from_ref(&trace), ctx);
     let page = if ctx.is_terminal() {
         page(&stack.urls().tempo).await
     } else {

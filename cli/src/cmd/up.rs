@@ -2,15 +2,19 @@
 //! `cmd`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use tdemo_harness::{Addresses, Part, Stack, StackConfig, StartError};
 
 use super::load::note_ignored;
+use super::own;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
+use crate::import;
 use crate::render;
 use crate::runtime_dir::{Announcement, Running, RuntimeDir};
+use crate::saved;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +22,8 @@ Examples:
       the usual ports: services 5000 to 5002, OTLP 4317 and 4318, Tempo 3200
   tdemo up --frontend-addr 127.0.0.1:8080 --tempo-addr 127.0.0.1:0
       the frontend on 8080, the trace store on any free port
+  tdemo up --import traces.json
+      with the traces of a saved run, or of a Collector's file
   MIDDLEWARE_WORK=0 BACKEND_WORK=20ms,p99=200ms tdemo up
       no simulated work in the middleware, a slow tail in the backend
 
@@ -51,10 +57,21 @@ pub struct UpArgs {
     /// Address of the trace store's Tempo API
     #[arg(long = "tempo-addr", value_name = "IP:PORT", default_value_t = Addresses::USUAL.tempo)]
     tempo: SocketAddr,
+
+    /// Serve the traces of this file too: OTLP/JSON, one object a line, as
+    /// --save and the OpenTelemetry Collector's file exporter write it
+    #[arg(long, value_name = "FILE")]
+    import: Option<PathBuf>,
 }
 
 /// Runs the stack until it is interrupted.
 pub async fn run(args: UpArgs, ctx: &Ctx) -> Result<Exit, Failure> {
+    let imported = match &args.import {
+        Some(file) => {
+            saved::read_file(file).map_err(|error| Failure::Usage(format!("--import: {error}")))?
+        }
+        None => Vec::new(),
+    };
     let mut config = StackConfig::from_env(&|name| ctx.env(name))
         .map_err(|error| Failure::Usage(error.to_string()))?;
     config.addresses = Addresses {
@@ -71,10 +88,15 @@ pub async fn run(args: UpArgs, ctx: &Ctx) -> Result<Exit, Failure> {
         .await
         .map_err(|error| not_started(&error, &dir))?;
     let running = Running::of(&stack);
+    import::send(&running.otlp_http_url, &imported)
+        .await
+        .map_err(|error| Failure::CouldNotRun(format!("--import: {error}")))?;
     let announcement = announce(&dir, &running, ctx);
     ctx.print(|out| render::up::started(out, &running))?;
     ctx.interrupted().cancelled().await;
     drop(announcement);
+    let tempo = own::open(&running.tempo_url).await?;
+    own::keep("up", &own::newest(&tempo).await, ctx);
     let summary = stack.shutdown().await;
     ctx.print(|out| render::up::stopped(out, &summary))?;
     Ok(Exit::Good)

@@ -23,6 +23,11 @@ pub struct Window {
     pub end_s: u64,
 }
 
+impl Window {
+    /// The widest range that Tempo searches, by its default `max_duration`.
+    pub const MAX_S: u64 = 168 * 3600;
+}
+
 /// A trace that a search found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {

@@ -112,8 +112,8 @@ mod tests {
         }
         assert_eq!(start.elapsed(), Duration::from_secs(2));
         assert_eq!(
-            looks, 9,
-            "20, 40, 80, 160, 320, 500, 500 ms and what is left"
+            looks, 14,
+            "after 20, 40, 80, 160 ms, eight of 200 and what is left"
         );
         let mut cut_short = Pauses::until(start + Duration::from_secs(9));
         cut.cancel();

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tdemo_harness::{Stack, StackConfig};
 use tdemo_telemetry::settings::{ExporterSettings, Protocol};
 use url::Url;
 
+use super::super::own;
 use super::{Expected, SmokeArgs};
 use crate::backend;
 use crate::config::{Chosen, Key, OtlpProtocol, Peer, Settings};
@@ -15,7 +15,6 @@ use crate::ctx::Ctx;
 use crate::exit::Failure;
 use crate::render;
 use crate::runtime_dir::{Running, RuntimeDir};
-use crate::tempo::Tempo;
 use crate::verify::errand::Service;
 use crate::verify::evidence::{Evidence, Without};
 use crate::verify::gather::{self, Scene};
@@ -42,11 +41,7 @@ pub(super) async fn embedded(
     args: &SmokeArgs,
     ctx: &Ctx,
 ) -> Result<Evidence, Failure> {
-    let config = StackConfig::from_env(&|name| ctx.env(name))
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let stack = Stack::start(config)
-        .await
-        .map_err(|error| Failure::CouldNotRun(error.to_string()))?;
+    let stack = own::start(ctx).await?;
     let evidence = async {
         let urls = stack.urls();
         let mut target = parse(&urls.frontend)?;
@@ -58,7 +53,7 @@ pub(super) async fn embedded(
             embedded: true,
             middleware: Some(parse(&urls.middleware)?),
             backend: Some(parse(&urls.backend)?),
-            tempo: Some(open(&urls.tempo).await?),
+            tempo: Some(own::open(&urls.tempo).await?),
             exporter: Some(exporter(
                 "the stack's receiver",
                 Protocol::Grpc,
@@ -134,7 +129,7 @@ async fn remote_scene(
     );
     let tempo = match (backend::configured(settings).await?, &up) {
         (Some(tempo), _) => Some(tempo),
-        (None, Some(up)) => Some(open(&up.tempo_url).await?),
+        (None, Some(up)) => Some(own::open(&up.tempo_url).await?),
         (None, None) => None,
     };
     if tempo.is_none() {
@@ -190,15 +185,6 @@ async fn remote_scene(
 fn parse(url: &str) -> Result<Url, Failure> {
     url.parse()
         .map_err(|error| Failure::CouldNotRun(format!("{url} is no URL: {error}")))
-}
-
-async fn open(url: &str) -> Result<Tempo, Failure> {
-    let base = url
-        .parse()
-        .map_err(|error| Failure::CouldNotRun(format!("{url} is no URL: {error}")))?;
-    Tempo::open(base)
-        .await
-        .map_err(|error| Failure::CouldNotRun(error.to_string()))
 }
 
 fn exporter(place: &str, protocol: Protocol, url: &str) -> Result<ExporterSettings, Failure> {
