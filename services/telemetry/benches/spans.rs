@@ -66,7 +66,7 @@ fn start(receiver: SocketAddr, gzip: bool) -> Telemetry {
         ..TelemetrySettings::default()
     };
     settings.exporter.gzip = gzip;
-    settings.batch.max_queue_spans = 1 << 20;
+    settings.batch.max_queue_items = 1 << 20;
     settings.batch.max_queue_bytes = u64::MAX;
     Telemetry::start(settings, ResourceInfo::new("bench", "1")).expect("telemetry starts")
 }

@@ -10,6 +10,8 @@
 //! - `worker` is a thread with a runtime of its own. It takes batches from the
 //!   queue and settles every span in the `ledger`, where
 //!   `ended = exported + dropped + failed + queued` holds in every snapshot.
+//! - `logs` makes lines and log records of `tracing` events; a record takes the
+//!   same way as a span, through a queue, a worker and a ledger of its own.
 //! - `exporter` delivers a batch over gRPC or HTTP, with retries, by
 //!   `opentelemetry-otlp`.
 //!
@@ -49,7 +51,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{SpanBuilder, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanLimits};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
 use tracing::Dispatch;
 
 pub use exporter::ConnectError;
@@ -59,16 +61,18 @@ pub use resource::{DEFAULT_ENVIRONMENT, DEFAULT_NAMESPACE, ResourceInfo};
 pub use sampler::TraceSampler;
 pub use settings::{SettingsError, TelemetrySettings};
 
-use exporter::Route;
+use logs::LogExport;
 use processor::ExportProcessor;
-use queue::{Drained, Draining, Queue};
+use queue::{Drained, Draining, Goal, Queue};
 
 /// Why a service's telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The connection to the receiver can never be made.
-    #[error("spans cannot be exported to {endpoint}: {source}")]
+    #[error("{what} cannot be exported to {endpoint}: {source}")]
     Exporter {
+        /// Spans or log records.
+        what: &'static str,
         /// Scheme, host and port.
         endpoint: String,
         /// What is wrong.
@@ -91,18 +95,22 @@ pub struct Telemetry {
     processors: Arc<[ExportProcessor]>,
     dispatch: Dispatch,
     sink: LogSink,
+    log_export: Option<LogExport>,
 }
 
 /// How a shutdown or a flush went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Every span that had ended by then was settled before the deadline.
+    /// Every span that had ended by then, and every log record, was settled
+    /// before the deadline.
     pub in_time: bool,
     /// Spans given up at the deadline, over all receivers; they are counted as
     /// failed in the ledgers.
     pub abandoned: u64,
     /// The ledger of the first receiver afterwards.
     pub ledger: LedgerSnapshot,
+    /// The ledger of log records afterwards.
+    pub log_ledger: LedgerSnapshot,
     /// Whether every log line was written.
     pub logs_written: bool,
 }
@@ -115,7 +123,9 @@ impl Telemetry {
     /// Where TLS cannot be set up, or the system gives no thread.
     pub fn start(settings: TelemetrySettings, resource: ResourceInfo) -> Result<Self, StartError> {
         let (resource_value, service) = resource.build(&settings);
-        let dispatch = logs::dispatch(&settings.logs, &service);
+        // For the threads that export: their own lines are not exported.
+        let lines = logs::dispatch(&settings.logs, &service, None);
+        let mut log_export = None;
         let mut processors = Vec::new();
         let mut provider = SdkTracerProvider::builder()
             .with_resource(resource_value.clone())
@@ -127,21 +137,25 @@ impl Telemetry {
         } else {
             provider = provider.with_sampler(Sampler::from(settings.sampler));
             for receiver in std::iter::once(&settings.exporter).chain(&settings.mirrors) {
-                let route = Route::new(receiver).map_err(|source| StartError::Exporter {
-                    endpoint: settings::origin(&receiver.endpoint),
-                    source,
-                })?;
                 let processor = ExportProcessor(Queue::start(
                     &service,
                     &settings.batch,
                     &resource_value,
-                    route,
-                    dispatch.clone(),
+                    receiver,
+                    lines.clone(),
                 )?);
                 provider = provider.with_span_processor(processor.clone());
                 processors.push(processor);
             }
+            if let Some(otlp) = &settings.logs.otlp {
+                let export = LogExport::start(&service, otlp, &resource_value, lines.clone())?;
+                log_export = Some(export);
+            }
         }
+        let dispatch = match &log_export {
+            Some(_) => logs::dispatch(&settings.logs, &service, log_export.clone()),
+            None => lines,
+        };
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
@@ -150,6 +164,7 @@ impl Telemetry {
             processors: processors.into(),
             dispatch,
             sink: settings.logs.sink,
+            log_export,
         })
     }
 
@@ -178,8 +193,13 @@ impl Telemetry {
             .collect()
     }
 
-    /// The dispatch of the service's log lines; scope it over the service's
-    /// futures with `tracing::instrument::WithSubscriber`.
+    /// The ledger of the log records exported by OTLP; zeros if none are. A
+    /// record counts as started and ended when it is made.
+    pub fn log_ledger(&self) -> LedgerSnapshot {
+        (self.log_export.as_ref()).map_or_else(LedgerSnapshot::default, LogExport::ledger)
+    }
+
+    /// The dispatch of the service's log; scope it over the service's futures with `tracing::instrument::WithSubscriber`.
     pub fn dispatch(&self) -> &Dispatch {
         &self.dispatch
     }
@@ -199,44 +219,46 @@ impl Telemetry {
         parent.with_span(self.tracer.build_with_context(span, parent))
     }
 
-    /// Waits until every span that has ended is settled and every log line is
-    /// written, for at most `deadline`. Works in any runtime and in none.
+    /// Waits until every span that has ended and every log record is settled and
+    /// every log line is written, for at most `deadline`. Works in any runtime and in none.
     pub async fn flush(&self, deadline: Duration) -> ShutdownReport {
-        self.drain_aside(deadline, Queue::begin_flush).await
+        self.drain_aside(Goal::Flush, deadline).await
     }
 
     /// Sends what waits until `deadline` and stops for good: what is left then
     /// is counted as failed, and spans that end later as dropped. Works in any
     /// runtime and in none. A second call finds nothing to do.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        self.drain_aside(deadline, Queue::begin_stop).await
+        self.drain_aside(Goal::Stop, deadline).await
     }
 
     /// Waits on a thread of its own, so that doing so needs no particular
     /// runtime and holds up none.
-    async fn drain_aside(&self, deadline: Duration, begin: Begin) -> ShutdownReport {
+    async fn drain_aside(&self, goal: Goal, deadline: Duration) -> ShutdownReport {
         let (done, report) = tokio::sync::oneshot::channel();
         let this = self.clone();
         let thread = thread::Builder::new()
             .name("telemetry drain".to_owned())
             // The future that waits may have been dropped.
             .spawn(move || {
-                let _ = done.send(this.drain(deadline, begin));
+                let _ = done.send(this.drain(goal, deadline));
             });
         let report = match thread {
             Ok(_) => report.await.ok(),
             Err(_) => None,
         };
-        report.unwrap_or_else(|| self.drain(deadline, begin))
+        report.unwrap_or_else(|| self.drain(goal, deadline))
     }
 
-    /// Drains all receivers at once, then the log.
-    fn drain(&self, deadline: Duration, begin: Begin) -> ShutdownReport {
+    /// Drains all queues at once, then the log's lines.
+    fn drain(&self, goal: Goal, deadline: Duration) -> ShutdownReport {
         let until = Instant::now() + deadline;
         let under_way: Vec<Draining> = (self.processors.iter())
-            .map(|processor| begin(&processor.0, deadline))
+            .map(|processor| processor.0.drain(goal, deadline))
             .collect();
+        let records = (self.log_export.as_ref()).map(|export| export.drain(goal, deadline));
         let drained: Vec<Drained> = under_way.into_iter().map(Draining::wait).collect();
+        let records = records.map_or(Drained::Fully, Draining::wait);
         let abandoned = drained.iter().map(|drained| match drained {
             Drained::Fully => 0,
             Drained::Late { abandoned } => *abandoned,
@@ -245,16 +267,17 @@ impl Telemetry {
             .saturating_duration_since(Instant::now())
             .max(LAST_LINES);
         ShutdownReport {
-            in_time: drained.iter().all(|drained| *drained == Drained::Fully),
+            in_time: drained
+                .iter()
+                .chain([&records])
+                .all(|drained| *drained == Drained::Fully),
             abandoned: abandoned.sum(),
             ledger: self.ledger(),
+            log_ledger: self.log_ledger(),
             logs_written: self.sink.flush(for_logs),
         }
     }
 }
-
-/// How a drain begins: a flush or a stop.
-type Begin = fn(&Queue<SpanData>, Duration) -> Draining;
 
 /// Even at the deadline the log gets a moment, to say what was given up.
 const LAST_LINES: Duration = Duration::from_millis(250);

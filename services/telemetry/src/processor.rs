@@ -10,7 +10,7 @@ use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::queue::{Drained, Queue};
+use crate::queue::{Drained, Goal, Queue};
 use crate::size;
 
 /// How long the SDK's own `force_flush`, which takes no deadline, may take.
@@ -36,14 +36,14 @@ impl SpanProcessor for ExportProcessor {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        match self.0.begin_flush(SDK_FLUSH_DEADLINE).wait() {
+        match self.0.drain(Goal::Flush, SDK_FLUSH_DEADLINE).wait() {
             Drained::Fully => Ok(()),
             Drained::Late { .. } => Err(OTelSdkError::Timeout(SDK_FLUSH_DEADLINE)),
         }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        match self.0.begin_stop(timeout).wait() {
+        match self.0.drain(Goal::Stop, timeout).wait() {
             Drained::Fully => Ok(()),
             Drained::Late { .. } => Err(OTelSdkError::Timeout(timeout)),
         }

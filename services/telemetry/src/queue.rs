@@ -1,7 +1,7 @@
 //! The bounded queue between the application's threads, which it never makes
 //! wait, and the worker that exports what comes through it.
 //!
-//! Filled by `processor` with spans. The worker (`worker.rs`) has a runtime of
+//! Filled by `processor` with spans and by `logs` with records. The worker (`worker.rs`) has a runtime of
 //! its own, so that flushing works from any runtime and from none.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::StartError;
 use crate::exporter::{Route, Signal};
 use crate::ledger::{Ledger, LedgerSnapshot};
-use crate::settings::BatchSettings;
+use crate::settings::{self, BatchSettings, ExporterSettings};
 use crate::worker::{self, Alarm, Command, Inlet, Queued};
 
 /// The worker keeps the deadline; this much longer its caller waits for it to
@@ -45,12 +45,21 @@ impl<S: Signal> Clone for Queue<S> {
     }
 }
 
+/// What a drain is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Settle everything that was pushed before.
+    Flush,
+    /// Send what can be sent, and then stop for good.
+    Stop,
+}
+
 /// How a flush or a shutdown ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Drained {
-    /// Every span that had ended is settled.
+    /// Everything pushed before is settled.
     Fully,
-    /// The deadline came first. After a shutdown so many spans were given up,
+    /// The deadline came first. After a shutdown so many items were given up,
     /// and are counted as failed.
     Late { abandoned: u64 },
 }
@@ -62,10 +71,15 @@ impl<S: Signal> Queue<S> {
         name: &str,
         batch: &BatchSettings,
         resource: &Resource,
-        route: Route,
+        receiver: &ExporterSettings,
         dispatch: tracing::Dispatch,
     ) -> Result<Self, StartError> {
-        let ledger = Arc::new(Ledger::new(batch.max_queue_spans, batch.max_queue_bytes));
+        let route = Route::new(receiver).map_err(|source| StartError::Exporter {
+            what: S::NAME,
+            endpoint: settings::origin(&receiver.endpoint),
+            source,
+        })?;
+        let ledger = Arc::new(Ledger::new(batch.max_queue_items, batch.max_queue_bytes));
         let alarm = Arc::new(Alarm::default());
         let (items, incoming) = mpsc::channel();
         let (commands, inbox) = tokio::sync::mpsc::unbounded_channel();
@@ -96,7 +110,7 @@ impl<S: Signal> Queue<S> {
             alarm,
             items,
             commands,
-            max_batch: batch.max_batch_spans as u64,
+            max_batch: batch.max_batch_items as u64,
         })
     }
 
@@ -123,25 +137,13 @@ impl<S: Signal> Queue<S> {
         self.ledger.snapshot()
     }
 
-    /// Asks for every span that has ended to be settled, by the deadline.
-    pub(crate) fn begin_flush(&self, deadline: Duration) -> Draining {
-        self.begin(deadline, |until, reply| Command::Flush { until, reply })
-    }
-
-    /// Asks the worker to send what it can by the deadline, and then to stop.
-    pub(crate) fn begin_stop(&self, deadline: Duration) -> Draining {
-        self.begin(deadline, |until, reply| Command::Stop { until, reply })
-    }
-
-    fn begin(
-        &self,
-        deadline: Duration,
-        command: impl FnOnce(Instant, mpsc::SyncSender<Drained>) -> Command,
-    ) -> Draining {
+    /// Asks the worker to drain the queue by the deadline.
+    pub(crate) fn drain(&self, goal: Goal, deadline: Duration) -> Draining {
         let until = Instant::now() + deadline;
         let (reply, answer) = mpsc::sync_channel(1);
-        // If the worker has stopped, `reply` is dropped here, and says so.
-        let _ = self.commands.send(command(until, reply));
+        // If the worker has stopped, the command is dropped here with its
+        // `reply`, and that says so.
+        let _ = self.commands.send(Command { goal, until, reply });
         Draining { until, answer }
     }
 }
@@ -159,7 +161,7 @@ impl Draining {
         let patience = self.until.saturating_duration_since(Instant::now()) + REPLY_GRACE;
         match self.answer.recv_timeout(patience) {
             Ok(drained) => drained,
-            // The worker has stopped, and has settled every span before.
+            // The worker has stopped, and has settled every item before.
             Err(mpsc::RecvTimeoutError::Disconnected) => Drained::Fully,
             Err(mpsc::RecvTimeoutError::Timeout) => Drained::Late { abandoned: 0 },
         }

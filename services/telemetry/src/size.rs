@@ -1,12 +1,14 @@
-//! How much a waiting span weighs: an estimate that is cheap to take when a
-//! span ends, and that its protobuf encoding never exceeds.
+//! How much a waiting span or log record weighs: an estimate that is cheap to
+//! take, and that its protobuf encoding never exceeds.
 //!
-//! Called by the processor, for the queue's bound in bytes and the batches'.
+//! Called by `processor` and `logs`, for a queue's bound in bytes and its batches'.
 
 use std::mem::size_of;
 
+use opentelemetry::logs::AnyValue;
 use opentelemetry::trace::{Event, Link, Status};
-use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry::{Array, Key, KeyValue, Value};
+use opentelemetry_sdk::logs::SdkLogRecord;
 use opentelemetry_sdk::trace::SpanData;
 
 /// Protobuf's tags and lengths around one attribute, with a margin.
@@ -32,6 +34,27 @@ pub(crate) fn of_span(span: &SpanData) -> u64 {
         + links
         + state;
     total as u64
+}
+
+/// Estimated bytes of a log record in memory; never less than on the wire. Its
+/// values are plain ones, as `logs` makes them.
+pub(crate) fn of_record(record: &SdkLogRecord) -> u64 {
+    let attributes: usize = record
+        .attributes_iter()
+        .map(|(key, value)| {
+            size_of::<(Key, AnyValue)>() + ATTRIBUTE_FRAME + key.as_str().len() + of_any(value)
+        })
+        .sum();
+    let body = record.body().map_or(0, of_any);
+    (size_of::<SdkLogRecord>() + body + attributes) as u64
+}
+
+fn of_any(value: &AnyValue) -> usize {
+    match value {
+        AnyValue::String(text) => text.as_str().len(),
+        // Numbers and booleans lie in the value itself.
+        _ => 0,
+    }
 }
 
 fn of_event(event: &Event) -> usize {
@@ -75,9 +98,12 @@ fn of_value(value: &Value) -> usize {
 mod tests {
     use std::time::SystemTime;
 
+    use opentelemetry::logs::{LogRecord as _, Logger as _, LoggerProvider as _, Severity};
     use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
     use opentelemetry::{InstrumentationScope, StringValue};
+    use opentelemetry_proto::tonic::logs::v1::LogRecord as WireRecord;
     use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+    use opentelemetry_sdk::logs::SdkLoggerProvider;
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
     use prost::Message as _;
 
@@ -139,6 +165,28 @@ mod tests {
             let span = span(attributes);
             let estimate = of_span(&span);
             let wire = WireSpan::from(span).encoded_len() as u64;
+            assert!(estimate >= wire, "{estimate} < {wire}");
+        }
+    }
+
+    #[test]
+    fn the_estimate_of_a_record_is_never_below_the_encoding() {
+        let logger = SdkLoggerProvider::builder().build().logger("test");
+        for (attributes, text) in [(0, 0), (1, 10), (5, 1_000), (200, 3), (20, 70_000)] {
+            let mut record = logger.create_log_record();
+            record.set_timestamp(SystemTime::now());
+            record.set_observed_timestamp(SystemTime::now());
+            record.set_severity_number(Severity::Error);
+            record.set_severity_text("ERROR");
+            record.set_body("x".repeat(text).into());
+            let flags = Some(TraceFlags::SAMPLED);
+            record.set_trace_context(TraceId::from(u128::MAX), SpanId::from(u64::MAX), flags);
+            for n in 0..attributes {
+                record.add_attribute(format!("key {n}"), "x".repeat(text));
+                record.add_attribute("number", i64::MIN);
+            }
+            let estimate = of_record(&record);
+            let wire = WireRecord::from(&record).encoded_len() as u64;
             assert!(estimate >= wire, "{estimate} < {wire}");
         }
     }

@@ -18,7 +18,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::StartError;
 use crate::exporter::{Delivery, Exporter, Route, Signal};
 use crate::ledger::Ledger;
-use crate::queue::Drained;
+use crate::queue::{Drained, Goal};
 use crate::report::Reporter;
 use crate::settings::BatchSettings;
 
@@ -36,18 +36,11 @@ pub(crate) struct Queued<S> {
     pub(crate) bytes: u64,
 }
 
-/// What a handle may ask of the worker.
-pub(crate) enum Command {
-    /// Settle everything that has ended by now.
-    Flush {
-        until: Instant,
-        reply: mpsc::SyncSender<Drained>,
-    },
-    /// The same, and then stop for good.
-    Stop {
-        until: Instant,
-        reply: mpsc::SyncSender<Drained>,
-    },
+/// What a handle asks of the worker.
+pub(crate) struct Command {
+    pub(crate) goal: Goal,
+    pub(crate) until: Instant,
+    pub(crate) reply: mpsc::SyncSender<Drained>,
 }
 
 /// Wakes the worker, at most once for each time it goes to sleep, so that an
@@ -140,7 +133,11 @@ impl<S: Signal> Worker<S> {
         let reporter = Reporter::new(&endpoint, S::NAME);
         let exporter = route
             .open(resource, inlet.batch.export_deadline)
-            .map_err(|source| StartError::Exporter { endpoint, source })?;
+            .map_err(|source| StartError::Exporter {
+                what: S::NAME,
+                endpoint,
+                source,
+            })?;
         Ok(Self {
             inlet,
             exporter: Arc::new(exporter),
@@ -172,14 +169,14 @@ impl<S: Signal> Worker<S> {
             }
             tokio::select! {
                 command = self.inlet.commands.recv() => match command {
-                    Some(Command::Flush { until, reply }) => self.flush(until, reply),
-                    Some(Command::Stop { until, reply }) => {
+                    Some(Command { goal: Goal::Flush, until, reply }) => self.flush(until, reply),
+                    Some(Command { goal: Goal::Stop, until, reply }) => {
                         let drained = self.stop(until).await;
                         // The caller may have stopped waiting.
                         let _ = reply.send(drained);
                         return;
                     }
-                    // Every handle is gone, and the SDK has stopped the worker
+                    // Every handle is gone, and the last has stopped the worker
                     // before; nothing can be waiting but what a panic left.
                     None => {
                         self.stop(Instant::now() + self.inlet.batch.schedule_delay).await;
@@ -196,7 +193,7 @@ impl<S: Signal> Worker<S> {
     /// Prepares to sleep. `true` if a batch has become full meanwhile.
     fn arm(&self) -> bool {
         self.inlet.alarm.armed.store(true, Ordering::SeqCst);
-        let full = self.waiting() >= self.inlet.batch.max_batch_spans as u64;
+        let full = self.waiting() >= self.inlet.batch.max_batch_items as u64;
         if full {
             self.inlet.alarm.armed.store(false, Ordering::SeqCst);
         }
@@ -214,7 +211,7 @@ impl<S: Signal> Worker<S> {
     /// Sends full batches, and if `all` also what does not fill one.
     fn send_batches(&mut self, all: bool) {
         while self.in_flight.len() < MAX_IN_FLIGHT {
-            let full = self.waiting() >= self.inlet.batch.max_batch_spans as u64;
+            let full = self.waiting() >= self.inlet.batch.max_batch_items as u64;
             if !(full || all) {
                 return;
             }
@@ -230,7 +227,7 @@ impl<S: Signal> Worker<S> {
     fn take_batch(&mut self) -> (Vec<S>, u64) {
         let mut items = Vec::new();
         let mut bytes = 0;
-        while items.len() < self.inlet.batch.max_batch_spans {
+        while items.len() < self.inlet.batch.max_batch_items {
             let next = self
                 .held_back
                 .take()

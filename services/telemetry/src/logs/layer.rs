@@ -14,7 +14,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 
-use super::{LogFormat, LogSink};
+use super::{LogFormat, LogSink, field_name};
 
 /// Fields of every line. An event's field of such a name is written with
 /// `field.` before it: two keys of one name are no JSON.
@@ -140,9 +140,8 @@ impl Scratch {
     }
 
     fn push_name(&mut self, field: &Field) {
-        let name = field.name();
-        // `r#type` is how Rust has to write the field `type`.
-        let name = name.strip_prefix("r#").unwrap_or(name);
+        let name = field_name(field);
+        let name = name.as_ref();
         let prefix = if RESERVED.contains(&name) {
             "field."
         } else {

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    BatchSettings, DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT, ExporterSettings,
+    BatchSettings, DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT, ExporterSettings, HTTP_LOGS_PATH,
     HTTP_TRACES_PATH, Protocol, SettingsError, append_path, parse_endpoint, without_path,
 };
 use crate::sampler::TraceSampler;
@@ -20,7 +20,30 @@ use crate::sampler::TraceSampler;
 pub(super) struct Env<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 /// A variable that is set: its name and its value.
-type Set<'a> = (&'a str, String);
+type Set = (String, String);
+
+/// A kind of telemetry, as the exporter's variables name it.
+#[derive(Clone, Copy)]
+pub(super) struct Signal {
+    name: &'static str,
+    http_path: &'static str,
+}
+
+impl Signal {
+    pub(super) const TRACES: Self = Self {
+        name: "TRACES",
+        http_path: HTTP_TRACES_PATH,
+    };
+    pub(super) const LOGS: Self = Self {
+        name: "LOGS",
+        http_path: HTTP_LOGS_PATH,
+    };
+
+    /// The signal's own variable for `what`.
+    fn own(self, what: &str) -> String {
+        format!("OTEL_EXPORTER_OTLP_{}_{what}", self.name)
+    }
+}
 
 impl Env<'_> {
     /// The trimmed value; `None` if unset or empty.
@@ -30,11 +53,11 @@ impl Env<'_> {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
-    /// The first of `names` that is set.
-    fn first<'n>(&self, names: [&'n str; 2]) -> Option<Set<'n>> {
-        names
+    /// The exporter's variable for `what`: the signal's own, or the general one.
+    fn of_exporter(&self, signal: Signal, what: &str) -> Option<Set> {
+        [signal.own(what), format!("OTEL_EXPORTER_OTLP_{what}")]
             .into_iter()
-            .find_map(|name| Some((name, self.text(name)?)))
+            .find_map(|name| self.text(&name).map(|value| (name, value)))
     }
 
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, SettingsError> {
@@ -95,114 +118,124 @@ impl Env<'_> {
         Ok(Some(sampler))
     }
 
-    pub(super) fn batch(&self, defaults: &BatchSettings) -> Result<BatchSettings, SettingsError> {
-        const QUEUE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
-        const BATCH: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
-        let max_queue_spans = self.count(QUEUE, defaults.max_queue_spans)?;
-        let mut max_batch_spans = self.count(BATCH, defaults.max_batch_spans as u64)?;
-        if max_batch_spans > max_queue_spans {
-            if let Some(value) = self.text(BATCH) {
-                let allowed = format!("at most {max_queue_spans}, which is {QUEUE}");
-                return Err(SettingsError::new(BATCH, value, allowed));
+    /// The variables of the batch processor `OTEL_{processor}_…`.
+    pub(super) fn batch(
+        &self,
+        processor: &str,
+        defaults: &BatchSettings,
+    ) -> Result<BatchSettings, SettingsError> {
+        let variable = |what: &str| format!("OTEL_{processor}_{what}");
+        let queue = variable("MAX_QUEUE_SIZE");
+        let batch = variable("MAX_EXPORT_BATCH_SIZE");
+        let max_queue_items = self.count(&queue, defaults.max_queue_items)?;
+        let mut max_batch_items = self.count(&batch, defaults.max_batch_items as u64)?;
+        if max_batch_items > max_queue_items {
+            if let Some(value) = self.text(&batch) {
+                let allowed = format!("at most {max_queue_items}, which is {queue}");
+                return Err(SettingsError::new(&batch, value, allowed));
             }
-            max_batch_spans = max_queue_spans;
+            max_batch_items = max_queue_items;
         }
         Ok(BatchSettings {
-            max_queue_spans,
+            max_queue_items,
             max_queue_bytes: defaults.max_queue_bytes,
-            max_batch_spans: usize::try_from(max_batch_spans).unwrap_or(usize::MAX),
-            schedule_delay: self.millis("OTEL_BSP_SCHEDULE_DELAY", defaults.schedule_delay)?,
-            export_deadline: self.millis("OTEL_BSP_EXPORT_TIMEOUT", defaults.export_deadline)?,
+            max_batch_items: usize::try_from(max_batch_items).unwrap_or(usize::MAX),
+            schedule_delay: self.millis(&variable("SCHEDULE_DELAY"), defaults.schedule_delay)?,
+            export_deadline: self.millis(&variable("EXPORT_TIMEOUT"), defaults.export_deadline)?,
         })
     }
 
     pub(super) fn exporter(
         &self,
+        signal: Signal,
         defaults: ExporterSettings,
     ) -> Result<ExporterSettings, SettingsError> {
         let mut exporter = defaults;
-        if let Some(protocol) = self.protocol()? {
+        if let Some(protocol) = self.protocol(signal)? {
             // The default endpoint belongs to the protocol: another port.
             if protocol != exporter.protocol {
                 let base = match protocol {
                     Protocol::Grpc => DEFAULT_GRPC_ENDPOINT,
                     Protocol::HttpProtobuf => DEFAULT_HTTP_ENDPOINT,
                 };
+                let name = "the default endpoint";
                 exporter.endpoint =
-                    ExporterSettings::for_base("the default endpoint", protocol, base)?.endpoint;
+                    ExporterSettings::below(name, protocol, base, signal.http_path)?.endpoint;
             }
             exporter.protocol = protocol;
         }
-        if let Some(endpoint) = self.endpoint(exporter.protocol)? {
+        if let Some(endpoint) = self.endpoint(signal, exporter.protocol)? {
             exporter.endpoint = endpoint;
         }
-        if let Some((name, value)) = self.first([
-            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-            "OTEL_EXPORTER_OTLP_HEADERS",
-        ]) {
-            exporter.headers = parse_headers(name, &value)?;
+        if let Some((name, value)) = self.of_exporter(signal, "HEADERS") {
+            exporter.headers = parse_headers(&name, &value)?;
         }
-        if let Some((name, value)) = self.first([
-            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-            "OTEL_EXPORTER_OTLP_COMPRESSION",
-        ]) {
+        if let Some((name, value)) = self.of_exporter(signal, "COMPRESSION") {
             exporter.gzip = match value.as_str() {
                 "gzip" => true,
                 "none" => false,
-                _ => return Err(SettingsError::new(name, value, "gzip or none")),
+                _ => return Err(SettingsError::new(&name, value, "gzip or none")),
             };
         }
-        if let Some((name, value)) = self.first([
-            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-            "OTEL_EXPORTER_OTLP_TIMEOUT",
-        ]) {
-            exporter.timeout = parse_millis(name, value)?;
+        if let Some((name, value)) = self.of_exporter(signal, "TIMEOUT") {
+            exporter.timeout = parse_millis(&name, value)?;
         }
-        if let Some((_, value)) = self.first([
-            "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
-            "OTEL_EXPORTER_OTLP_CERTIFICATE",
-        ]) {
+        if let Some((_, value)) = self.of_exporter(signal, "CERTIFICATE") {
             exporter.certificate = Some(PathBuf::from(value));
         }
         Ok(exporter)
     }
 
-    fn protocol(&self) -> Result<Option<Protocol>, SettingsError> {
-        let Some((name, value)) = self.first([
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-        ]) else {
+    fn protocol(&self, signal: Signal) -> Result<Option<Protocol>, SettingsError> {
+        let Some((name, value)) = self.of_exporter(signal, "PROTOCOL") else {
             return Ok(None);
         };
         match value.as_str() {
             "grpc" => Ok(Some(Protocol::Grpc)),
             "http/protobuf" => Ok(Some(Protocol::HttpProtobuf)),
-            _ => Err(SettingsError::new(name, value, "grpc or http/protobuf")),
+            _ => Err(SettingsError::new(&name, value, "grpc or http/protobuf")),
         }
     }
 
-    fn endpoint(&self, protocol: Protocol) -> Result<Option<http::Uri>, SettingsError> {
-        const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-        let Some((name, value)) = self.first([OWN, "OTEL_EXPORTER_OTLP_ENDPOINT"]) else {
+    fn endpoint(
+        &self,
+        signal: Signal,
+        protocol: Protocol,
+    ) -> Result<Option<http::Uri>, SettingsError> {
+        let Some((name, value)) = self.of_exporter(signal, "ENDPOINT") else {
             return Ok(None);
         };
         let insecure = self
-            .first([
-                "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
-                "OTEL_EXPORTER_OTLP_INSECURE",
-            ])
-            .map(|(name, value)| parse_boolean(name, &value))
+            .of_exporter(signal, "INSECURE")
+            .map(|(name, value)| parse_boolean(&name, &value))
             .transpose()?
             .unwrap_or(false);
-        let endpoint = parse_endpoint(name, &value, insecure)?;
+        let endpoint = parse_endpoint(&name, &value, insecure)?;
         let endpoint = match protocol {
-            Protocol::Grpc => without_path(name, endpoint)?,
+            Protocol::Grpc => without_path(&name, endpoint)?,
             // Only the general variable is a base; the signal's own is used as
             // it is.
-            Protocol::HttpProtobuf if name == OWN => endpoint,
-            Protocol::HttpProtobuf => append_path(name, endpoint, HTTP_TRACES_PATH)?,
+            Protocol::HttpProtobuf if name == signal.own("ENDPOINT") => endpoint,
+            Protocol::HttpProtobuf => append_path(&name, endpoint, signal.http_path)?,
         };
         Ok(Some(endpoint))
+    }
+
+    /// Whether `OTEL_LOGS_EXPORTER`, a list, names `otlp`.
+    pub(super) fn logs_by_otlp(&self) -> Result<Option<bool>, SettingsError> {
+        const NAME: &str = "OTEL_LOGS_EXPORTER";
+        let Some(value) = self.text(NAME) else {
+            return Ok(None);
+        };
+        let mut otlp = false;
+        for exporter in value.split(',').map(str::trim) {
+            match exporter {
+                "otlp" => otlp = true,
+                "console" | "none" => {}
+                _ => return Err(SettingsError::new(NAME, value, "otlp, console or none")),
+            }
+        }
+        Ok(Some(otlp))
     }
 
     pub(super) fn resource_attributes(

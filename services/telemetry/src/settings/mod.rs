@@ -14,7 +14,7 @@ use http::{HeaderMap, Uri};
 
 use crate::logs::{LogFormat, LogSink};
 use crate::sampler::TraceSampler;
-use env::Env;
+use env::{Env, Signal};
 
 /// `OTEL_EXPORTER_OTLP_ENDPOINT` where the protocol is gRPC.
 pub const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
@@ -22,23 +22,28 @@ pub const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 pub const DEFAULT_HTTP_ENDPOINT: &str = "http://localhost:4318";
 /// `OTEL_EXPORTER_OTLP_TIMEOUT`: the time one attempt to send a batch may take.
 pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// `OTEL_BSP_EXPORT_TIMEOUT`: the time a batch may take with all its attempts,
-/// after which its spans count as failed. Long, so that a collector may restart.
+/// `OTEL_BSP_EXPORT_TIMEOUT` and `OTEL_BLRP_EXPORT_TIMEOUT`: the time a batch may
+/// take with all its attempts, after which what is in it counts as failed. Long,
+/// so that a collector may restart.
 pub const DEFAULT_EXPORT_DEADLINE: Duration = Duration::from_secs(300);
-/// `OTEL_BSP_MAX_QUEUE_SIZE`: spans that may wait, the ones being sent included.
-pub const DEFAULT_MAX_QUEUE_SPANS: u64 = 65_536;
-/// Bytes (an estimate, see `processor`) that the waiting spans may hold. Ordinary
-/// spans reach the bound above first; this one is for spans with huge attributes.
+/// `OTEL_BSP_MAX_QUEUE_SIZE` and `OTEL_BLRP_MAX_QUEUE_SIZE`: spans, or log records,
+/// that may wait, the ones being sent included.
+pub const DEFAULT_MAX_QUEUE_ITEMS: u64 = 65_536;
+/// Bytes (an estimate, see `size`) that the waiting ones may hold. Ordinary spans
+/// reach the bound above first; this one is for spans with huge attributes.
 pub const DEFAULT_MAX_QUEUE_BYTES: u64 = 128 << 20;
-/// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: spans in one request.
-pub const DEFAULT_MAX_BATCH_SPANS: usize = 512;
-/// `OTEL_BSP_SCHEDULE_DELAY`: how long a span may wait for its batch to fill.
+/// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` and `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`: spans, or
+/// log records, in one request.
+pub const DEFAULT_MAX_BATCH_ITEMS: usize = 512;
+/// `OTEL_BSP_SCHEDULE_DELAY` and `OTEL_BLRP_SCHEDULE_DELAY`: how long a span, or a
+/// log record, may wait for its batch to fill.
 pub const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_millis(500);
 /// `RUST_LOG`: which log events are written.
 pub const DEFAULT_LOG_FILTER: &str = "info";
 
-/// Path of the signal below a base endpoint, by the OTLP specification.
+/// Path of a signal below a base endpoint, by the OTLP specification.
 const HTTP_TRACES_PATH: &str = "/v1/traces";
+const HTTP_LOGS_PATH: &str = "/v1/logs";
 
 /// Everything [`Telemetry::start`](crate::Telemetry::start) needs beside the
 /// resource. `Default` gives the defaults above and no log sink.
@@ -48,7 +53,7 @@ pub struct TelemetrySettings {
     pub disabled: bool,
     /// `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
     pub sampler: TraceSampler,
-    /// Bounds of the queue and of a batch.
+    /// Bounds of the queue of spans and of a batch.
     pub batch: BatchSettings,
     /// Where spans go. A caller that has its own endpoint assigns this field
     /// after [`from_env`](Self::from_env): then nothing of the environment's
@@ -64,15 +69,15 @@ pub struct TelemetrySettings {
     pub logs: LogSettings,
 }
 
-/// Bounds of the span queue and of the batches taken from it.
+/// Bounds of a queue, of spans or of log records, and of the batches taken from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchSettings {
     /// Spans that may wait; a span that ends while so many wait is dropped.
-    pub max_queue_spans: u64,
+    pub max_queue_items: u64,
     /// Estimated bytes that may wait; likewise.
     pub max_queue_bytes: u64,
     /// Spans in one request, at most.
-    pub max_batch_spans: usize,
+    pub max_batch_items: usize,
     /// How long a span may wait for its batch to fill.
     pub schedule_delay: Duration,
     /// How long one batch is retried before its spans count as failed.
@@ -82,16 +87,16 @@ pub struct BatchSettings {
 impl Default for BatchSettings {
     fn default() -> Self {
         Self {
-            max_queue_spans: DEFAULT_MAX_QUEUE_SPANS,
+            max_queue_items: DEFAULT_MAX_QUEUE_ITEMS,
             max_queue_bytes: DEFAULT_MAX_QUEUE_BYTES,
-            max_batch_spans: DEFAULT_MAX_BATCH_SPANS,
+            max_batch_items: DEFAULT_MAX_BATCH_ITEMS,
             schedule_delay: DEFAULT_SCHEDULE_DELAY,
             export_deadline: DEFAULT_EXPORT_DEADLINE,
         }
     }
 }
 
-/// How spans travel.
+/// How telemetry travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -101,7 +106,7 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// One receiver of spans.
+/// One receiver of spans or of log records.
 #[derive(Clone, Debug)]
 pub struct ExporterSettings {
     /// gRPC or HTTP.
@@ -143,10 +148,27 @@ impl ExporterSettings {
     /// Where `base` is not an `http` or `https` URL with a host. The error
     /// names the setting `name`.
     pub fn for_base(name: &str, protocol: Protocol, base: &str) -> Result<Self, SettingsError> {
+        Self::below(name, protocol, base, HTTP_TRACES_PATH)
+    }
+
+    /// The same for log records: over HTTP, `/v1/logs` is appended.
+    ///
+    /// # Errors
+    /// As [`for_base`](Self::for_base).
+    pub fn for_logs(name: &str, protocol: Protocol, base: &str) -> Result<Self, SettingsError> {
+        Self::below(name, protocol, base, HTTP_LOGS_PATH)
+    }
+
+    fn below(
+        name: &str,
+        protocol: Protocol,
+        base: &str,
+        http_path: &str,
+    ) -> Result<Self, SettingsError> {
         let endpoint = parse_endpoint(name, base, false)?;
         let endpoint = match protocol {
             Protocol::Grpc => without_path(name, endpoint)?,
-            Protocol::HttpProtobuf => append_path(name, endpoint, HTTP_TRACES_PATH)?,
+            Protocol::HttpProtobuf => append_path(name, endpoint, http_path)?,
         };
         Ok(Self {
             protocol,
@@ -165,6 +187,17 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Where lines go; `LogSink::none()` costs next to nothing an event.
     pub sink: LogSink,
+    /// `OTEL_LOGS_EXPORTER=otlp`: where records go by OTLP, beside the lines.
+    pub otlp: Option<LogExportSettings>,
+}
+
+/// Export of log records by OTLP.
+#[derive(Clone, Debug, Default)]
+pub struct LogExportSettings {
+    /// Where records go.
+    pub exporter: ExporterSettings,
+    /// Bounds of the queue of records and of a batch.
+    pub batch: BatchSettings,
 }
 
 impl Default for LogSettings {
@@ -175,6 +208,7 @@ impl Default for LogSettings {
                 .expect("the default filter is a valid directive"),
             format: LogFormat::Json,
             sink: LogSink::none(),
+            otlp: None,
         }
     }
 }
@@ -223,8 +257,8 @@ impl TelemetrySettings {
         if let Some(sampler) = env.sampler()? {
             settings.sampler = sampler;
         }
-        settings.batch = env.batch(&settings.batch)?;
-        settings.exporter = env.exporter(settings.exporter)?;
+        settings.batch = env.batch("BSP", &settings.batch)?;
+        settings.exporter = env.exporter(Signal::TRACES, settings.exporter)?;
         if let Some(name) = env.text("OTEL_SERVICE_NAME") {
             settings.service_name = Some(name);
         }
@@ -233,6 +267,16 @@ impl TelemetrySettings {
         }
         if let Some(filter) = env.log_filter()? {
             settings.logs.filter = filter;
+        }
+        let mut otlp = settings.logs.otlp.take();
+        if let Some(wanted) = env.logs_by_otlp()? {
+            otlp = wanted.then(|| otlp.unwrap_or_default());
+        }
+        if let Some(otlp) = otlp {
+            settings.logs.otlp = Some(LogExportSettings {
+                exporter: env.exporter(Signal::LOGS, otlp.exporter)?,
+                batch: env.batch("BLRP", &otlp.batch)?,
+            });
         }
         Ok(settings)
     }

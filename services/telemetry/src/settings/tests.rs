@@ -108,13 +108,46 @@ fn the_batch_processors_variables() {
     ])
     .unwrap()
     .batch;
-    assert_eq!((batch.max_queue_spans, batch.max_batch_spans), (100, 10));
+    assert_eq!((batch.max_queue_items, batch.max_batch_items), (100, 10));
     assert_eq!(batch.schedule_delay, Duration::from_millis(20));
     assert_eq!(batch.export_deadline, Duration::from_millis(30));
 
     // A queue smaller than the default batch makes the batch smaller.
     let small = read(&[("OTEL_BSP_MAX_QUEUE_SIZE", "7")]).unwrap().batch;
-    assert_eq!(small.max_batch_spans, 7);
+    assert_eq!(small.max_batch_items, 7);
+}
+
+#[test]
+fn log_records_are_exported_only_where_that_is_asked_for() {
+    const BOTH: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1");
+    for value in ["", "none", "console"] {
+        let settings = read(&[BOTH, ("OTEL_LOGS_EXPORTER", value)]).unwrap();
+        assert!(settings.logs.otlp.is_none(), "{value}");
+    }
+    let otlp = read(&[
+        BOTH,
+        ("OTEL_LOGS_EXPORTER", "console, otlp"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=1"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "20"),
+    ])
+    .unwrap()
+    .logs
+    .otlp
+    .unwrap();
+    assert_eq!(otlp.exporter.endpoint, "http://a:1/v1/logs");
+    assert!(otlp.exporter.headers.is_empty());
+    assert_eq!(otlp.batch.max_queue_items, 100);
+    assert_eq!(otlp.batch.max_batch_items, 100);
+    assert_eq!(otlp.batch.schedule_delay, Duration::from_millis(20));
+
+    let http = [
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+    ];
+    let otlp = read(&http).unwrap().logs.otlp.unwrap();
+    assert_eq!(otlp.exporter.endpoint, "http://localhost:4318/v1/logs");
 }
 
 #[test]
@@ -158,6 +191,7 @@ fn a_bad_value_is_one_line_that_names_the_variable() {
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "65537"),
         ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
         ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
+        ("OTEL_LOGS_EXPORTER", "stdout"),
         ("RUST_LOG", "tdemo=loud"),
     ] {
         let error = read(&[(name, value)]).unwrap_err();

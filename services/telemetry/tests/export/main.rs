@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod lifecycle;
+mod logs;
 mod receiver;
 mod secure;
 mod traffic;

@@ -1,4 +1,4 @@
-//! An OTLP receiver for the tests: tonic's server for gRPC, plain hyper for HTTP,
+//! An OTLP receiver of spans and log records for the tests: tonic's server for gRPC, plain hyper for HTTP,
 //! on a thread and a runtime of its own, with answers that a test prescribes.
 
 use std::collections::VecDeque;
@@ -17,7 +17,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -25,7 +30,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message as _;
-use tdemo_telemetry::settings::{ExporterSettings, Protocol};
+use tdemo_telemetry::settings::{ExporterSettings, LogExportSettings, Protocol};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -33,6 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use tower::Service as _;
 
 /// No test waits longer than this for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -41,7 +47,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Accept,
-    /// Accepted but for so many spans.
+    /// Accepted but for so many spans or records.
     Reject(i64),
     /// `INVALID_ARGUMENT`, or 400.
     Refuse,
@@ -58,7 +64,8 @@ pub(crate) enum Answer {
 pub(crate) struct Seen {
     pub(crate) at: Instant,
     pub(crate) headers: HeaderMap,
-    pub(crate) spans: usize,
+    /// Spans or records.
+    pub(crate) items: usize,
     pub(crate) bytes: usize,
 }
 
@@ -68,6 +75,43 @@ struct State {
     always: Option<Answer>,
     seen: Vec<Seen>,
     accepted: Vec<ExportTraceServiceRequest>,
+    accepted_logs: Vec<ExportLogsServiceRequest>,
+}
+
+/// A request of either signal.
+trait Export: prost::Message + Default + Sized {
+    fn items(&self) -> usize;
+    fn keep(self, state: &mut State);
+    /// The answer that rejects so many.
+    fn answer(rejected: i64) -> Vec<u8>;
+}
+
+impl Export for ExportTraceServiceRequest {
+    fn items(&self) -> usize {
+        count(self)
+    }
+
+    fn keep(self, state: &mut State) {
+        state.accepted.push(self);
+    }
+
+    fn answer(rejected: i64) -> Vec<u8> {
+        trace_answer(rejected).encode_to_vec()
+    }
+}
+
+impl Export for ExportLogsServiceRequest {
+    fn items(&self) -> usize {
+        count_records(self)
+    }
+
+    fn keep(self, state: &mut State) {
+        state.accepted_logs.push(self);
+    }
+
+    fn answer(rejected: i64) -> Vec<u8> {
+        logs_answer(rejected).encode_to_vec()
+    }
 }
 
 #[derive(Clone, Default)]
@@ -79,12 +123,12 @@ impl Book {
     }
 
     /// Enters a request and says how to answer it.
-    fn enter(&self, headers: HeaderMap, request: ExportTraceServiceRequest) -> Answer {
+    fn enter(&self, headers: HeaderMap, request: impl Export) -> Answer {
         let mut state = self.lock();
         state.seen.push(Seen {
             at: Instant::now(),
             headers,
-            spans: count(&request),
+            items: request.items(),
             bytes: request.encoded_len(),
         });
         let always = state.always.clone();
@@ -94,7 +138,7 @@ impl Book {
             .or(always)
             .unwrap_or(Answer::Accept);
         if matches!(answer, Answer::Accept | Answer::Reject(_)) {
-            state.accepted.push(request);
+            request.keep(&mut state);
         }
         self.0.1.notify_all();
         answer
@@ -114,6 +158,13 @@ fn count(request: &ExportTraceServiceRequest) -> usize {
     (request.resource_spans.iter())
         .flat_map(|resource| &resource.scope_spans)
         .map(|scope| scope.spans.len())
+        .sum()
+}
+
+fn count_records(request: &ExportLogsServiceRequest) -> usize {
+    (request.resource_logs.iter())
+        .flat_map(|resource| &resource.scope_logs)
+        .map(|scope| scope.log_records.len())
         .sum()
 }
 
@@ -198,6 +249,15 @@ impl Receiver {
         ExporterSettings::for_base("the test", self.protocol, &base).unwrap()
     }
 
+    /// The same receiver for log records.
+    pub(crate) fn log_settings(&self) -> LogExportSettings {
+        let base = format!("http://localhost:{}", self.address.port());
+        LogExportSettings {
+            exporter: ExporterSettings::for_logs("the test", self.protocol, &base).unwrap(),
+            ..LogExportSettings::default()
+        }
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.book.lock().seen.clone()
     }
@@ -208,6 +268,23 @@ impl Receiver {
 
     pub(crate) fn accepted_spans(&self) -> usize {
         self.book.lock().accepted.iter().map(count).sum()
+    }
+
+    pub(crate) fn accepted_logs(&self) -> Vec<ExportLogsServiceRequest> {
+        self.book.lock().accepted_logs.clone()
+    }
+
+    pub(crate) fn accepted_records(&self) -> usize {
+        (self.book.lock().accepted_logs.iter())
+            .map(count_records)
+            .sum()
+    }
+
+    #[track_caller]
+    pub(crate) fn await_records(&self, records: usize) {
+        (self.book).wait(&format!("{records} log records"), |state| {
+            state.accepted_logs.iter().map(count_records).sum::<usize>() >= records
+        });
     }
 
     #[track_caller]
@@ -252,9 +329,19 @@ async fn serve(stream: Pin<Box<dyn Stream>>, protocol: Protocol, book: Book) {
     // A connection that a client breaks off is no error of the receiver.
     let _ = match protocol {
         Protocol::Grpc => {
-            let service =
-                TraceServiceServer::new(Grpc(book)).accept_compressed(CompressionEncoding::Gzip);
-            let service = TowerToHyperService::new(service);
+            let gzip = CompressionEncoding::Gzip;
+            let spans = TraceServiceServer::new(Grpc(book.clone())).accept_compressed(gzip);
+            let records = LogsServiceServer::new(Grpc(book)).accept_compressed(gzip);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (mut spans, mut records) = (spans.clone(), records.clone());
+                async move {
+                    if request.uri().path().contains(".logs.") {
+                        records.call(request).await
+                    } else {
+                        spans.call(request).await
+                    }
+                }
+            });
             server.serve_connection(stream, service).await
         }
         Protocol::HttpProtobuf => {
@@ -265,19 +352,17 @@ async fn serve(stream: Pin<Box<dyn Stream>>, protocol: Protocol, book: Book) {
 }
 
 /// With tonic's default limit of 4 MiB on a message.
+#[derive(Clone)]
 struct Grpc(Book);
 
-#[tonic::async_trait]
-impl TraceService for Grpc {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+impl Grpc {
+    /// How many to reject, or the status to answer with.
+    async fn enter<T: Export>(&self, request: tonic::Request<T>) -> Result<i64, Status> {
         let (headers, _, request) = request.into_parts();
         match self.0.enter(headers.into_headers(), request) {
-            Answer::Accept => Ok(tonic::Response::new(response(0))),
-            Answer::Reject(spans) => Ok(tonic::Response::new(response(spans))),
-            Answer::Refuse => Err(Status::invalid_argument("not such spans")),
+            Answer::Accept => Ok(0),
+            Answer::Reject(items) => Ok(items),
+            Answer::Refuse => Err(Status::invalid_argument("not such things")),
             Answer::Exhausted(None) => Err(Status::resource_exhausted("enough")),
             Answer::Exhausted(Some(seconds)) => Err(Status::with_error_details(
                 Code::ResourceExhausted,
@@ -290,11 +375,46 @@ impl TraceService for Grpc {
     }
 }
 
-fn response(rejected: i64) -> ExportTraceServiceResponse {
+#[tonic::async_trait]
+impl TraceService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+        Ok(tonic::Response::new(trace_answer(
+            self.enter(request).await?,
+        )))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
+        Ok(tonic::Response::new(logs_answer(
+            self.enter(request).await?,
+        )))
+    }
+}
+
+const REMARK: &str = "some are bad";
+
+fn trace_answer(rejected: i64) -> ExportTraceServiceResponse {
     ExportTraceServiceResponse {
         partial_success: (rejected > 0).then(|| ExportTracePartialSuccess {
             rejected_spans: rejected,
-            error_message: "some are bad".to_owned(),
+            error_message: REMARK.to_owned(),
+        }),
+    }
+}
+
+fn logs_answer(rejected: i64) -> ExportLogsServiceResponse {
+    ExportLogsServiceResponse {
+        partial_success: (rejected > 0).then(|| ExportLogsPartialSuccess {
+            rejected_log_records: rejected,
+            error_message: REMARK.to_owned(),
         }),
     }
 }
@@ -303,7 +423,17 @@ async fn answer_http(
     request: Request<Incoming>,
     book: Book,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    assert_eq!(request.uri().path(), "/v1/traces");
+    match request.uri().path() {
+        "/v1/traces" => answer_export::<ExportTraceServiceRequest>(request, book).await,
+        "/v1/logs" => answer_export::<ExportLogsServiceRequest>(request, book).await,
+        _ => Ok(status(404)),
+    }
+}
+
+async fn answer_export<T: Export>(
+    request: Request<Incoming>,
+    book: Book,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     assert_eq!(
         request.headers()[header::CONTENT_TYPE],
         "application/x-protobuf"
@@ -318,11 +448,11 @@ async fn answer_http(
         let mut unpacked = flate2::read::GzDecoder::new(packed.as_slice());
         unpacked.read_to_end(&mut body).unwrap();
     }
-    let message = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+    let message = T::decode(body.as_slice()).unwrap();
     let mut answer = status(200);
     match book.enter(parts.headers, message) {
         Answer::Accept => {}
-        Answer::Reject(spans) => *answer.body_mut() = response(spans).encode_to_vec().into(),
+        Answer::Reject(items) => *answer.body_mut() = T::answer(items).into(),
         Answer::Refuse => answer = status(400),
         Answer::Exhausted(after) => {
             answer = status(429);

@@ -45,7 +45,7 @@ fn a_flood_within_the_bound_loses_nothing() {
     const EACH: usize = 100_000;
     let receiver = Receiver::start(PROTOCOLS[0]);
     let mut settings = settings(receiver.settings());
-    settings.batch.max_queue_spans = 300_000;
+    settings.batch.max_queue_items = 300_000;
     settings.batch.max_queue_bytes = u64::MAX;
     let telemetry = start(settings);
     thread::scope(|scope| {
@@ -64,7 +64,7 @@ fn a_flood_beyond_the_bound_is_accounted_for() {
     const BOUND: u64 = 2_000;
     let receiver = Receiver::start(PROTOCOLS[0]);
     let mut settings = settings(receiver.settings());
-    settings.batch.max_queue_spans = BOUND;
+    settings.batch.max_queue_items = BOUND;
     let telemetry = start(settings);
     thread::scope(|scope| {
         let flood = scope.spawn(|| emit(&telemetry, 50_000));
@@ -92,11 +92,11 @@ fn a_full_batch_does_not_wait_for_the_delay() {
     let receiver = Receiver::start(PROTOCOLS[0]);
     let mut settings = settings(receiver.settings());
     settings.batch.schedule_delay = Duration::from_secs(3_600);
-    settings.batch.max_batch_spans = 10;
+    settings.batch.max_batch_items = 10;
     let telemetry = start(settings);
     emit(&telemetry, 25);
     receiver.await_spans(20);
-    assert!(receiver.seen().iter().all(|seen| seen.spans == 10));
+    assert!(receiver.seen().iter().all(|seen| seen.items == 10));
     assert_eq!(flush(&telemetry).exported, 25);
 }
 

@@ -85,7 +85,7 @@ fn a_refusal_fails_at_once_and_is_logged_once() {
         emit(&telemetry, 2_000);
         let ledger = flush(&telemetry);
         assert_eq!((ledger.failed, ledger.exported), (2_000, 0));
-        let sent: usize = receiver.seen().iter().map(|seen| seen.spans).sum();
+        let sent: usize = receiver.seen().iter().map(|seen| seen.items).sum();
         assert_eq!(sent, 2_000, "no span was sent twice");
 
         receiver.always(None);
@@ -179,7 +179,7 @@ fn a_receiver_that_hangs_costs_neither_time_nor_memory() {
     let receiver = Receiver::start(PROTOCOLS[0]);
     receiver.always(Some(Answer::Silence));
     let mut settings = settings(receiver.settings());
-    settings.batch.max_queue_spans = BOUND;
+    settings.batch.max_queue_items = BOUND;
     let telemetry = start(settings);
     let begun = Instant::now();
     emit(&telemetry, 20_000);

@@ -35,7 +35,7 @@ fn lines(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
         sink: sink.clone(),
         ..LogSettings::default()
     };
-    with_default(&dispatch(&settings, "front \"end\""), log);
+    with_default(&dispatch(&settings, "front \"end\"", None), log);
     assert!(sink.flush(Duration::from_secs(10)));
     let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     text.lines().map(str::to_owned).collect()
@@ -62,6 +62,7 @@ fn fields_keep_their_types() {
             text = "a \"b\"\n\u{1}ü",
             debug = ?Some(1),
             r#type = "t",
+            error.r#type = "dotted",
             "done \"well\""
         );
     });
@@ -77,6 +78,7 @@ fn fields_keep_their_types() {
     assert_eq!(line["text"], "a \"b\"\n\u{1}ü");
     assert_eq!(line["debug"], "Some(1)");
     assert_eq!(line["type"], "t");
+    assert_eq!(line["error.type"], "dotted");
     assert!(line.get("trace_id").is_none());
     let timestamp = line["timestamp"].as_str().unwrap();
     let age = Timestamp::now().duration_since(timestamp.parse().unwrap());
