@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 
+use crate::logs::LogLimits;
 use crate::store::Limits;
 
 /// Less than this holds no useful number of traces.
@@ -23,7 +24,7 @@ pub struct Settings {
     )]
     pub otlp_grpc_addr: SocketAddr,
 
-    /// Where OTLP/HTTP is received (POST /v1/traces)
+    /// Where OTLP/HTTP is received (POST /v1/traces and /v1/logs)
     #[arg(
         long,
         env = "TRACESTORE_OTLP_HTTP_ADDR",
@@ -32,7 +33,7 @@ pub struct Settings {
     )]
     pub otlp_http_addr: SocketAddr,
 
-    /// Where Tempo's HTTP API is answered
+    /// Where Tempo's HTTP API is answered, and Loki's under /loki/
     #[arg(
         long,
         env = "TRACESTORE_TEMPO_ADDR",
@@ -70,6 +71,36 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub max_trace_bytes: u32,
+
+    /// Log records held at a time; beyond, the oldest go
+    #[arg(
+        long,
+        env = "TRACESTORE_MAX_LOG_RECORDS",
+        value_name = "N",
+        default_value_t = LogLimits::DEFAULT_MAX_RECORDS,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
+    pub max_log_records: usize,
+
+    /// Bytes that log records and their index may take; beyond, the oldest go
+    #[arg(
+        long,
+        env = "TRACESTORE_MAX_LOG_BYTES",
+        value_name = "BYTES",
+        default_value_t = LogLimits::DEFAULT_MAX_BYTES,
+        value_parser = RangedU64ValueParser::<usize>::new().range(MIN_BYTES..)
+    )]
+    pub max_log_bytes: usize,
+
+    /// Bytes of one log record's line and metadata; a larger one is refused and counted
+    #[arg(
+        long,
+        env = "TRACESTORE_MAX_LOG_RECORD_BYTES",
+        value_name = "BYTES",
+        default_value_t = LogLimits::DEFAULT_MAX_RECORD_BYTES,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
+    pub max_log_record_bytes: usize,
 }
 
 impl Settings {
@@ -79,6 +110,14 @@ impl Settings {
             max_bytes: self.max_bytes,
             max_traces: self.max_traces,
             max_trace_bytes: self.max_trace_bytes,
+        }
+    }
+    /// The bounds of its logs.
+    pub fn log_limits(&self) -> LogLimits {
+        LogLimits {
+            max_bytes: self.max_log_bytes,
+            max_records: self.max_log_records,
+            max_record_bytes: self.max_log_record_bytes,
         }
     }
 }

@@ -151,8 +151,58 @@ impl Collector for StoreMetrics {
         ] {
             totals(&mut encoder, name, help, &[([], value)])?;
         }
-        Ok(())
+        encode_logs(&mut encoder, &self.0)
     }
+}
+
+fn encode_logs(encoder: &mut DescriptorEncoder<'_>, store: &Store) -> fmt::Result {
+    let stats = store.logs().stats();
+    let limits = store.logs().limits();
+    for (name, help, value) in [
+        ("tracestore_log_records", "Log records held", stats.held),
+        (
+            "tracestore_log_records_limit",
+            "Log records that may be held",
+            limits.max_records as u64,
+        ),
+        (
+            "tracestore_log_bytes",
+            "Bytes of log records held",
+            stats.bytes,
+        ),
+        (
+            "tracestore_log_bytes_limit",
+            "Bytes of log records that may be held",
+            limits.max_bytes as u64,
+        ),
+    ] {
+        gauges(encoder, name, help, &[([], value)])?;
+    }
+    for (name, help, value) in [
+        (
+            "tracestore_log_records_received",
+            "Log records received, those not kept too",
+            stats.received,
+        ),
+        (
+            "tracestore_log_records_duplicate",
+            "Log records that were there already",
+            stats.duplicate,
+        ),
+        (
+            "tracestore_log_records_too_large",
+            "Log records refused for their size",
+            stats.too_large,
+        ),
+        (
+            "tracestore_log_records_evicted",
+            "Log records evicted to make room, oldest first",
+            stats.evicted,
+        ),
+    ] {
+        totals(encoder, name, help, &[([], value)])?;
+    }
+    Ok(())
 }
 
 fn gauges<const N: usize>(

@@ -52,7 +52,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         "tracestore is ready"
     );
 
-    let store = Arc::new(Store::new(settings.limits()));
+    let store = Arc::new(Store::with_logs(settings.limits(), settings.log_limits()));
     let stop_receiving = CancellationToken::new();
     let stop_answering = CancellationToken::new();
     let api = tokio::spawn(run_api(tempo, Arc::clone(&store), stop_answering.clone()));
@@ -73,11 +73,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     stop_answering.cancel();
     api.await.context("the API failed")??;
     let stats = store.stats();
+    let logs = store.logs().stats();
     tracing::info!(
         traces = stats.traces,
         spans = stats.spans,
         evicted_traces = stats.traces_evicted,
         refused_spans = stats.spans_too_large,
+        log_records = logs.held,
+        evicted_log_records = logs.evicted,
+        refused_log_records = logs.too_large,
         "stopped"
     );
     Ok(())

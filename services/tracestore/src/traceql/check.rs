@@ -6,7 +6,7 @@ use super::ast::{
     Scope, SpansetExpr, Stage, UnaryOp,
 };
 use super::error::{Pos, QueryError};
-use super::re2;
+use crate::re2;
 
 type Result<T> = std::result::Result<T, QueryError>;
 

@@ -14,7 +14,6 @@ pub(crate) mod literal;
 mod parse_expr;
 mod parser;
 mod print;
-mod re2;
 
 pub use ast::Query;
 pub use error::{ErrorKind, Pos, QueryError};

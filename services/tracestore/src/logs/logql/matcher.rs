@@ -1,12 +1,10 @@
 //! Matchers and regular expressions, compiled. Called by `check`, `eval` and `filter`.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::ast::{MatchOp, Matcher};
 use super::error::LogqlError;
-
-/// A regular expression may compile to this many bytes.
-const MAX_REGEX_BYTES: usize = 1 << 20;
+use crate::re2;
 
 /// A [`Matcher`], compiled.
 #[derive(Debug)]
@@ -58,29 +56,21 @@ impl CompiledMatcher {
 
 /// A regular expression on a stream's label: the whole value, and a dot is any character.
 pub(super) fn stream_regex(text: &str) -> Result<Regex, LogqlError> {
-    regex(text, &format!("^(?s:{text})$"))
+    regex(text, |pattern| format!("^(?s:{pattern})$"))
 }
 
 /// A regular expression of a label filter: the whole value, and a dot is no line break.
 pub(super) fn anchored_regex(text: &str) -> Result<Regex, LogqlError> {
-    regex(text, &format!("^(?:{text})$"))
+    regex(text, |pattern| format!("^(?:{pattern})$"))
 }
 
 /// A regular expression of a line filter: anywhere in the line.
 pub(super) fn line_regex(text: &str) -> Result<Regex, LogqlError> {
-    regex(text, text)
+    regex(text, str::to_owned)
 }
 
-fn regex(text: &str, whole: &str) -> Result<Regex, LogqlError> {
-    // First as it stands: `a)(b` must not become valid by what is put around it.
-    let compile = |re: &str| RegexBuilder::new(re).size_limit(MAX_REGEX_BYTES).build();
-    compile(text).and_then(|_| compile(whole)).map_err(|error| {
-        let reason = error
-            .to_string()
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .to_owned();
+fn regex(text: &str, around: impl Fn(&str) -> String) -> Result<Regex, LogqlError> {
+    re2::compile(text, around).map_err(|reason| {
         LogqlError::unplaced(format!(
             "the regular expression {text:?} is not valid: {reason}"
         ))

@@ -2,8 +2,8 @@
 //! decide which attributes an answer shows. Made by `plan`, used by `tables` and `shown`. Pure.
 
 use super::value::Value;
+use crate::re2::Pattern;
 use crate::traceql::ast::{Attribute, BinaryOp, Expr, Intrinsic, Literal, Scope};
-use crate::traceql::re2::Pattern;
 
 /// What is asked of an attribute.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 //! looked up like one. Tempo does the same, so labels such as `by(…)` read alike. Pure.
 
 use super::value::Value;
+use crate::re2::Pattern;
 use crate::traceql::ast::{BinaryOp, Expr, Literal};
-use crate::traceql::re2::Pattern;
 
 /// The expression with all constant parts computed.
 pub(super) fn fold(expr: Expr) -> Expr {

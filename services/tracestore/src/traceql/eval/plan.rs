@@ -4,11 +4,11 @@
 use super::condition::{self, Condition, Group};
 use super::fold::fold;
 use super::value::Value;
+use crate::re2::Pattern;
 use crate::traceql::ast::{
     Aggregate, AggregateFn, Attribute, BinaryOp, Expr, Literal, Pipeline, Query, SpansetExpr,
     SpansetOp, Stage, UnaryOp,
 };
-use crate::traceql::re2::Pattern;
 
 /// A search query, ready to run.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::model::{AttrValue, Kind, Status};
+use crate::re2::Pattern;
 use crate::traceql::ast::{BinaryOp, Literal, UnaryOp};
 use crate::traceql::literal;
-use crate::traceql::re2::Pattern;
 
 /// A value of a span, borrowing from its chunk where it can.
 #[derive(Clone, Debug, PartialEq)]

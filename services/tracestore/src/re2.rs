@@ -1,6 +1,5 @@
 //! RE2's regular expressions on the `regex` crate: the same language where the two differ in
-//! spelling, matched as Tempo matches: against the whole text, `.` matching newlines too.
-//! Called by the checker and the evaluator.
+//! spelling. Called by `traceql` and `logs::logql`, each with its own rule of what must match.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;
@@ -11,43 +10,47 @@ const MAX_COMPILED_BYTES: usize = 1 << 20;
 /// RE2's limit on a counted repetition.
 const MAX_REPEAT: u32 = 1_000;
 
-/// A compiled pattern.
+/// A pattern compiled as Tempo matches: against the whole text, `.` matching newlines too.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern(regex::Regex);
+pub(crate) struct Pattern(regex::Regex);
 
 impl Pattern {
     /// Compiles `pattern`; the error says in one line what is wrong with it.
-    pub(super) fn new(pattern: &str) -> Result<Self, String> {
-        let translated = translate(pattern)?;
-        // Alone first: what only becomes right inside the anchors (`a)(b`) is wrong.
-        for text in [&translated, &format!("^(?s:{translated})$")] {
-            let compiled = regex::RegexBuilder::new(text)
-                .size_limit(MAX_COMPILED_BYTES)
-                .build();
-            match compiled {
-                Ok(regex) if text != &translated => return Ok(Pattern(regex)),
-                Ok(_) => {}
-                Err(regex::Error::CompiledTooBig(_)) => {
-                    return Err("it is too large when compiled".into());
-                }
-                Err(error) => {
-                    return Err(error
-                        .to_string()
-                        .lines()
-                        .last()
-                        .unwrap_or("syntax error")
-                        .trim()
-                        .to_owned());
-                }
-            }
-        }
-        Err("empty".into())
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        compile(pattern, |pattern| format!("^(?s:{pattern})$")).map(Pattern)
     }
 
     /// Whether the pattern matches all of `text`.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
+}
+
+/// Compiles `pattern` inside of what `around` puts around it; the error says in one line what is
+/// wrong with the pattern.
+pub(crate) fn compile(
+    pattern: &str,
+    around: impl Fn(&str) -> String,
+) -> Result<regex::Regex, String> {
+    let translated = translate(pattern)?;
+    let build = |text: &str| {
+        regex::RegexBuilder::new(text)
+            .size_limit(MAX_COMPILED_BYTES)
+            .build()
+    };
+    // Alone first: what only becomes right inside the anchors (`a)(b`) is wrong.
+    let compiled = build(&translated).and_then(|_| build(&around(&translated)));
+    compiled.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
+        error => {
+            let text = error.to_string();
+            text.lines()
+                .last()
+                .unwrap_or("syntax error")
+                .trim()
+                .to_owned()
+        }
+    })
 }
 
 /// Rewrites what `regex` would read differently: `\d \w \s \b` are ASCII in RE2, `\Q…\E` quotes, an
