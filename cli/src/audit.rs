@@ -2,8 +2,8 @@
 //! the trace backend and judged by what its answer owes. Called by `cmd::load`;
 //! `load::report` sums it up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tdemo_trace::{Answer, Caller, Owed, Tier, Trace, TraceId};
@@ -128,7 +128,8 @@ struct Verdict {
 }
 
 /// Looks up every trace of `made` until it is complete, `wait` is over or `cut`
-/// is cancelled; the last look says what it came to.
+/// is cancelled; the last look says what it came to. A backend that goes on
+/// failing after `wait` is not asked for the rest.
 pub async fn run(
     tempo: &Tempo,
     asked: &Asked,
@@ -137,59 +138,94 @@ pub async fn run(
     cut: &CancellationToken,
     progress: &Arc<Progress>,
 ) -> Audit {
-    let deadline = Instant::now() + wait;
-    let asked = Arc::new(asked.clone());
+    let look = Look {
+        tempo: tempo.clone(),
+        asked: Arc::new(asked.clone()),
+        deadline: Instant::now() + wait,
+        cut: cut.clone(),
+        progress: Arc::clone(progress),
+    };
     let mut audit = Audit::default();
     let mut open: Vec<MadeTrace> = made.to_vec();
     let mut pause = FIRST_PAUSE;
     loop {
-        let last = Instant::now() >= deadline || cut.is_cancelled();
-        let verdicts = look_up_all(tempo, &asked, open, progress).await;
-        open = Vec::new();
-        for verdict in verdicts {
-            if last || verdict.state == State::Complete {
-                audit.add(verdict);
-            } else {
-                open.push(verdict.made);
+        let last = Instant::now() >= look.deadline;
+        let verdicts = look.at_all(open).await;
+        let (complete, rest): (Vec<_>, Vec<_>) = verdicts
+            .into_iter()
+            .partition(|verdict| verdict.state == State::Complete);
+        complete.into_iter().for_each(|verdict| audit.add(verdict));
+        if !last && !rest.is_empty() && !cut.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep_until(look.deadline.min(Instant::now() + pause)) => {}
+                () = cut.cancelled() => {}
             }
         }
-        if open.is_empty() {
+        if last || rest.is_empty() || cut.is_cancelled() {
+            rest.into_iter().for_each(|verdict| audit.add(verdict));
             return audit;
         }
-        tokio::select! {
-            () = tokio::time::sleep_until(deadline.min(Instant::now() + pause)) => {}
-            () = cut.cancelled() => {}
-        }
+        open = rest.into_iter().map(|verdict| verdict.made).collect();
         pause = MAX_PAUSE.min(pause * 2);
     }
 }
 
-/// Every trace once, a bounded number at the same time.
-async fn look_up_all(
-    tempo: &Tempo,
-    asked: &Arc<Asked>,
-    made: Vec<MadeTrace>,
-    progress: &Arc<Progress>,
-) -> Vec<Verdict> {
-    let made = Arc::new(made);
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut lookups = JoinSet::new();
-    for _ in 0..LOOKUPS_AT_ONCE.min(made.len()) {
-        let (tempo, asked, made) = (tempo.clone(), Arc::clone(asked), Arc::clone(&made));
-        let (next, progress) = (Arc::clone(&next), Arc::clone(progress));
-        lookups.spawn(async move {
-            let mut verdicts = Vec::new();
-            while let Some(made) = made.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let verdict = look_up(&tempo, &asked, *made).await;
-                if verdict.state == State::Complete {
-                    progress.settled.fetch_add(1, Ordering::Relaxed);
+/// How traces are looked at; cheap to clone.
+#[derive(Clone)]
+struct Look {
+    tempo: Tempo,
+    asked: Arc<Asked>,
+    deadline: Instant,
+    cut: CancellationToken,
+    progress: Arc<Progress>,
+}
+
+impl Look {
+    /// Every trace once, a bounded number at the same time.
+    async fn at_all(&self, made: Vec<MadeTrace>) -> Vec<Verdict> {
+        let made = Arc::new(made);
+        let next = Arc::new(AtomicUsize::new(0));
+        let gave_up = Arc::new(OnceLock::new());
+        let mut lookups = JoinSet::new();
+        for _ in 0..LOOKUPS_AT_ONCE.min(made.len()) {
+            let (look, made) = (self.clone(), Arc::clone(&made));
+            let (next, gave_up) = (Arc::clone(&next), Arc::clone(&gave_up));
+            lookups.spawn(async move {
+                let mut verdicts = Vec::new();
+                while let Some(made) = made.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    verdicts.push(look.at_one(*made, &gave_up).await);
                 }
-                verdicts.push(verdict);
-            }
-            verdicts
-        });
+                verdicts
+            });
+        }
+        lookups.join_all().await.into_iter().flatten().collect()
     }
-    lookups.join_all().await.into_iter().flatten().collect()
+
+    /// Looks, unless somebody has set in `gave_up` why there is no more use.
+    async fn at_one(&self, made: MadeTrace, gave_up: &OnceLock<String>) -> Verdict {
+        if self.cut.is_cancelled() {
+            gave_up.get_or_init(|| "interrupted before it was looked up".to_owned());
+        }
+        if let Some(why) = gave_up.get() {
+            return Verdict {
+                made,
+                state: State::Unread(why.clone()),
+                spans_owed: self.asked.owed(made, None).spans_owed() as u64,
+                spans_found: 0,
+            };
+        }
+        let verdict = look_up(&self.tempo, &self.asked, made).await;
+        match &verdict.state {
+            State::Complete => {
+                self.progress.settled.fetch_add(1, Ordering::Relaxed);
+            }
+            State::Unread(why) if Instant::now() >= self.deadline => {
+                gave_up.get_or_init(|| why.clone());
+            }
+            State::Unread(_) | State::Incomplete(_) | State::Missing => {}
+        }
+        verdict
+    }
 }
 
 async fn look_up(tempo: &Tempo, asked: &Asked, made: MadeTrace) -> Verdict {

@@ -390,6 +390,47 @@ fn traces_that_went_elsewhere_are_missing() {
 }
 
 #[test]
+fn a_backend_that_fails_leaves_traces_unread() {
+    const TRACED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\ntraceresponse: \
+        00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n";
+    const BROKEN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 8\r\n\r\nnot now\n";
+    let site = Site::start(TRACED);
+    // It passes for Tempo: an unknown id is an empty message. Then it is down.
+    let backend = Site::answering(
+        |number| match number {
+            1 => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            _ => BROKEN,
+        },
+        |stream| stream,
+    );
+    let tempo = format!("http://{}", backend.address);
+    let output = run([
+        "load",
+        "--target",
+        &site.url(),
+        "--tempo-url",
+        &tempo,
+        "--count",
+        "500",
+        "--audit-wait",
+        "1ms",
+        "--json",
+    ]);
+    assert_eq!(code(&output), 1, "{output:?}");
+    let report = report(&output);
+    assert_eq!(report["traces"]["unread"], 500);
+    let problem = &report["traces"]["problems"][0];
+    assert_eq!(problem["state"], "unread");
+    let why = problem["what"][0].as_str().unwrap();
+    assert!(
+        why.ends_with("was answered 503 Service Unavailable: not now"),
+        "{why}"
+    );
+    // After the wait, the first failure speaks for the rest.
+    assert!(backend.requests() < 100, "{}", backend.requests());
+}
+
+#[test]
 fn embedded_services_export_to_another_backend_as_well() {
     let up = Up::start();
     let output = run([
@@ -570,10 +611,13 @@ fn https_is_loaded_where_the_certificate_is_trusted() {
     .with_single_cert(vec![cert.der().clone()], signing_key.into())
     .unwrap();
     let config = std::sync::Arc::new(config);
-    let site = Site::start_with(OK, move |stream| {
-        let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-        rustls::StreamOwned::new(connection, stream)
-    });
+    let site = Site::answering(
+        |_| OK,
+        move |stream| {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            rustls::StreamOwned::new(connection, stream)
+        },
+    );
     let pem = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(pem.path(), cert.pem()).unwrap();
     let url = format!("https://localhost:{}/", site.address.port());

@@ -11,6 +11,7 @@ use tdemo_trace::{Tier, TraceId};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::own;
 use crate::audit::{self, Asked, Audit};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -23,7 +24,6 @@ use crate::load::reservoir::Keep;
 use crate::load::target::{self, Target};
 use crate::render;
 use crate::runtime_dir::RuntimeDir;
-use crate::saved::SavedRuns;
 use crate::tempo::{Tempo, TempoUrl};
 
 /// The longest duration that a flag takes.
@@ -347,9 +347,6 @@ async fn watch<T>(
 /// Keeps the traces that the report will name, so that `tdemo trace` finds them
 /// when the store of this process has gone. Tells whether it did.
 async fn keep_named(tempo: &Tempo, run: &Run, audit: &Audit, ctx: &Ctx) -> bool {
-    let Some(saved) = SavedRuns::of(&|name| ctx.env(name)) else {
-        return false;
-    };
     let troubled = audit.problems.iter().map(|problem| problem.trace_id);
     let named: BTreeSet<TraceId> = run.tally.slowest.trace_ids().chain(troubled).collect();
     let mut traces = Vec::new();
@@ -357,13 +354,7 @@ async fn keep_named(tempo: &Tempo, run: &Run, audit: &Audit, ctx: &Ctx) -> bool 
         // What cannot be read has been counted by the audit.
         traces.extend(tempo.trace(id).await.ok().flatten());
     }
-    match saved.keep("load", &traces) {
-        Ok(()) => !traces.is_empty(),
-        Err(error) => {
-            ctx.note(&format!("tdemo: the traces could not be saved: {error}"));
-            false
-        }
-    }
+    own::keep("load", &traces, ctx)
 }
 
 /// What to type next; every line can be typed as it stands.

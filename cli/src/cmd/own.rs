@@ -30,13 +30,19 @@ pub(super) async fn open(url: &str) -> Result<Tempo, Failure> {
         .map_err(|error| Failure::CouldNotRun(error.to_string()))
 }
 
-/// Keeps traces of a stack that is about to go, for `tdemo trace`. That they
-/// cannot be kept is said, and fails nothing.
-pub(super) fn keep(command: &str, traces: &[Trace], ctx: &Ctx) {
-    if let Some(saved) = SavedRuns::of(&|name| ctx.env(name))
-        && let Err(error) = saved.keep(command, traces)
-    {
-        ctx.note(&format!("tdemo: the traces could not be saved: {error}"));
+/// Keeps traces of a stack that is about to go, for `tdemo trace`, and tells
+/// whether there are any to be found. That they cannot be kept is said, and
+/// fails nothing.
+pub(super) fn keep(command: &str, traces: &[Trace], ctx: &Ctx) -> bool {
+    let Some(saved) = SavedRuns::of(&|name| ctx.env(name)) else {
+        return false;
+    };
+    match saved.keep(command, traces) {
+        Ok(()) => !traces.is_empty(),
+        Err(error) => {
+            ctx.note(&format!("tdemo: the traces could not be saved: {error}"));
+            false
+        }
     }
 }
 

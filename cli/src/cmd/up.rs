@@ -95,8 +95,10 @@ pub async fn run(args: UpArgs, ctx: &Ctx) -> Result<Exit, Failure> {
     ctx.print(|out| render::up::started(out, &running))?;
     ctx.interrupted().cancelled().await;
     drop(announcement);
-    let tempo = own::open(&running.tempo_url).await?;
-    own::keep("up", &own::newest(&tempo).await, ctx);
+    // Whatever becomes of this, the stack is stopped in order.
+    if let Ok(tempo) = own::open(&running.tempo_url).await {
+        own::keep("up", &own::newest(&tempo).await, ctx);
+    }
     let summary = stack.shutdown().await;
     ctx.print(|out| render::up::stopped(out, &summary))?;
     Ok(Exit::Good)

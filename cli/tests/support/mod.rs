@@ -266,12 +266,13 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start(answer: &'static str) -> Self {
-        Self::start_with(answer, |stream| stream)
+        Self::answering(move |_| answer, |stream| stream)
     }
 
-    /// The same, over what `wrap` makes of each connection.
-    pub(crate) fn start_with<S: Read + Write>(
-        answer: &'static str,
+    /// Answers by the number of the request, from 1, over what `wrap` makes of
+    /// each connection.
+    pub(crate) fn answering<S: Read + Write>(
+        answer: impl Fn(u64) -> &'static str + Clone + Send + 'static,
         wrap: impl Fn(TcpStream) -> S + Clone + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -282,6 +283,7 @@ impl Site {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (counter, wrap) = (Arc::clone(&counter), wrap.clone());
+                let answer = answer.clone();
                 std::thread::spawn(move || serve(wrap(stream), answer, &counter));
             }
         });
@@ -311,13 +313,17 @@ impl Site {
 }
 
 /// Requests without a body, one after the other, until the client has gone.
-fn serve(mut stream: impl Read + Write, answer: &str, requests: &AtomicU64) {
+fn serve(
+    mut stream: impl Read + Write,
+    answer: impl Fn(u64) -> &'static str,
+    requests: &AtomicU64,
+) {
     let (mut head, mut byte) = (Vec::new(), [0; 1]);
     while let Ok(1) = stream.read(&mut byte) {
         head.push(byte[0]);
         if head.ends_with(b"\r\n\r\n") {
             head.clear();
-            requests.fetch_add(1, Ordering::Relaxed);
+            let answer = answer(requests.fetch_add(1, Ordering::Relaxed) + 1);
             if stream
                 .write_all(answer.as_bytes())
                 .and_then(|()| stream.flush())
