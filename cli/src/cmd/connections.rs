@@ -113,6 +113,31 @@ impl Connections {
             .map_err(|error| Failure::Usage(error.to_string()))
     }
 
+    /// The flags of this call that say where traces are read, to be typed again
+    /// behind `tdemo trace ID`; each begins with a blank.
+    pub fn again(&self) -> String {
+        let reading = [
+            Key::TempoUrl,
+            Key::GrafanaUrl,
+            Key::GrafanaDatasourceUid,
+            Key::Tenant,
+            Key::HeaderFile,
+        ];
+        let mut typed = String::new();
+        for key in reading {
+            if let Some(value) = self.flag(key) {
+                push_flag(&mut typed, key.name(), value);
+            }
+        }
+        if let Some(profile) = &self.profile {
+            push_flag(&mut typed, "profile", profile);
+        }
+        if let Some(file) = &self.config {
+            push_flag(&mut typed, "config", &file.to_string_lossy());
+        }
+        typed
+    }
+
     fn weigh(
         &self,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -161,6 +186,15 @@ impl Connections {
     }
 }
 
+fn push_flag(typed: &mut String, name: &str, value: &str) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/@%+=,".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        typed.extend([" --", name, " ", value]);
+    } else {
+        typed.extend([" --", name, " '", &value.replace('\'', r"'\''"), "'"]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +227,26 @@ mod tests {
             let parsed = Cli::parse_from(["x", &format!("--{}", key.name()), value]);
             assert_eq!(parsed.connections.flags(), [(key, value.to_owned())].into());
         }
+    }
+
+    #[test]
+    fn the_flags_that_read_traces_can_be_typed_again() {
+        let typed = [
+            "x",
+            "--target",
+            "http://a",
+            "--tempo-url",
+            "http://t:1",
+            "--tenant",
+            "a|b's",
+            "--profile",
+            "p",
+        ];
+        assert_eq!(
+            Cli::parse_from(typed).connections.again(),
+            r" --tempo-url http://t:1 --tenant 'a|b'\''s' --profile p"
+        );
+        assert_eq!(Connections::default().again(), "");
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub async fn run(args: SmokeArgs, ctx: &Ctx) -> Result<Exit, Failure> {
     if report.verdict == Verdict::Fail || args.evidence.is_some() {
         report.evidence = Some(write_evidence(&mut evidence, &report, &args)?);
     }
-    let next = next(&report);
+    let next = next(&report, &args);
     let exit = print(&report, &next, &args, output, ctx)?;
     Ok(if ctx.interrupted().is_cancelled() {
         Exit::Interrupted
@@ -251,7 +251,7 @@ fn first_trace(report: &Report) -> Option<String> {
 }
 
 /// What to type next; every line can be typed as it stands.
-fn next(report: &Report) -> Vec<String> {
+fn next(report: &Report, args: &SmokeArgs) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(file) = &report.evidence {
         lines.push(format!(
@@ -259,11 +259,8 @@ fn next(report: &Report) -> Vec<String> {
         ));
     }
     if let Some(id) = first_trace(report).filter(|_| report.tempo_url.is_some()) {
-        let whence = match &report.tempo_url {
-            Some(url) if !report.embedded => format!(" --tempo-url {url}"),
-            _ => String::new(),
-        };
-        lines.push(format!("look at a trace of it:  tdemo trace {id}{whence}"));
+        let again = args.connections.again();
+        lines.push(format!("look at a trace of it:  tdemo trace {id}{again}"));
     }
     lines
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use tdemo_trace::Trace;
 use tdemo_trace::otlp::json;
+use tdemo_trace::{Trace, TraceId};
 
 use super::connections::Connections;
 use super::own;
@@ -123,20 +123,20 @@ async fn show(
         }
         render::waterfall::waterfall(&trace, drawing, out)?;
         if !args.attributes {
-            writeln!(out, "\nall of it:  {}", again(&trace, args))?;
+            writeln!(out, "\nall of it:  {} --attributes", again(trace.id, args))?;
         }
         Ok(())
     })?;
     Ok(Exit::Good)
 }
 
-/// The command that shows the trace with its attributes.
-fn again(trace: &Trace, args: &TraceArgs) -> String {
+/// The command that shows a trace, read from the same place.
+fn again(id: TraceId, args: &TraceArgs) -> String {
     let from = args
         .from
         .as_ref()
         .map_or_else(String::new, |file| format!(" --from {}", file.display()));
-    format!("tdemo trace {} --attributes{from}", trace.id)
+    format!("tdemo trace {id}{from}{}", args.connections.again())
 }
 
 async fn list(
@@ -156,7 +156,7 @@ async fn list(
         render::matches::text(&found, ctx.columns(), out)?;
         match found.first() {
             None => writeln!(out, "no trace matches"),
-            Some(first) => writeln!(out, "\nlook at the first:  tdemo trace {}", first.trace_id),
+            Some(first) => writeln!(out, "\nlook at the first:  {}", again(first.trace_id, args)),
         }
     })?;
     Ok(if found.is_empty() {

@@ -80,7 +80,8 @@ pub async fn run(args: TraceLinkArgs, ctx: &Ctx) -> Result<Exit, Failure> {
             Place::Grafana(grafana) => grafana.search(query, Range::last_hour(now_ms())),
             Place::Page(page) => links::page_search(&page, query),
         });
-        let look = format!("tdemo trace --query '{}'", query.replace('\'', r"'\''"));
+        let quoted = query.replace('\'', r"'\''");
+        let look = format!("tdemo trace --query '{quoted}'{}", args.connections.again());
         return print(
             &args,
             link.as_ref(),
@@ -307,7 +308,7 @@ fn print_trace(
     let link = place.map(|place| place.trace(trace, args.span));
     let id = trace.id.to_string();
     let traceql = links::traceql(trace.id);
-    let look = format!("tdemo trace {id}");
+    let look = format!("tdemo trace {id}{}", args.connections.again());
     let lines = [("id", id.as_str()), ("TraceQL", &traceql), ("look", &look)];
     print(args, link.as_ref(), &lines, ctx)
 }

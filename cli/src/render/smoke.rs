@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use owo_colors::OwoColorize;
 
-use super::cells::{cut, harmless};
+use super::cells::harmless;
 use super::number::duration_ms;
 use crate::verify::report::{Check, Finding, Group, Outcome, Report, Verdict};
 
 /// How many findings of one check are told; the evidence has them all.
-const FINDINGS_TOLD: usize = 3;
+const FINDINGS_TOLD: usize = 2;
 /// Cells of a group's name.
 const NAME_CELLS: usize = 14;
 /// Cells of what a group is about.
@@ -114,10 +114,10 @@ fn write_notes(check: &Check, findings: &[Finding], out: &mut dyn Write) -> io::
     for finding in findings.iter().take(FINDINGS_TOLD) {
         writeln!(
             out,
-            "  {} {}   {}: {}",
+            "  {} {}   {}\n      {}",
             "!".yellow(),
             check.id,
-            cut(&harmless(&finding.subject), WORDS_CELLS),
+            harmless(&finding.subject),
             harmless(&finding.found)
         )?;
     }

@@ -56,11 +56,7 @@ fn visible(evidence: &Evidence) -> Visible {
         .map(|searched| searched.all_after_ms)
         .collect();
     Visible {
-        by_id_ms: evidence
-            .reads
-            .iter()
-            .filter_map(|read| read.whole_after_ms)
-            .reduce(f64::max),
+        by_id_ms: checks::by_id_ms(evidence),
         by_search_ms: searched.and_then(|times| times.into_iter().reduce(f64::max)),
     }
 }

@@ -144,7 +144,7 @@ async fn a_failure_tells_what_was_expected_and_its_evidence_judges_the_same_offl
     assert_eq!(code(&output), 1);
     let stdout = text(&output.stdout);
     assert!(
-        stdout.contains("trace.arrived   frontend GET /api/process"),
+        stdout.contains("trace.arrived   middleware POST /api/transform"),
         "{stdout}"
     );
     assert!(

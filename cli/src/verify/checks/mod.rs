@@ -7,7 +7,7 @@ mod arrival;
 mod expect;
 mod outside;
 
-use tdemo_trace::rules;
+use tdemo_trace::rules::{self, Level, RULES};
 
 use super::evidence::Evidence;
 use super::report::{Finding, Group, Outcome};
@@ -234,6 +234,34 @@ pub static OWN: &[OwnCheck] = &[
         judge: outside::log_spans,
     },
 ];
+
+pub(super) use outside::by_id_ms;
+
+/// Every assertion as a table in Markdown, which the docs carry.
+pub fn table() -> String {
+    let rules = RULES.iter().map(|rule| {
+        let note = match rule.level {
+            Level::Failure => "",
+            Level::Note => " (A note, no failure.)",
+        };
+        let sentence = format!("{}{note}", rule.sentence);
+        (group_of(rule), rule.id, sentence, rule.source)
+    });
+    let own = OWN
+        .iter()
+        .map(|own| (own.group, own.id, own.sentence.to_owned(), own.source));
+    let mut rows: Vec<_> = own.chain(rules).collect();
+    rows.sort_by_key(|(group, ..)| *group);
+    let mut text = "| group | id | asserts | source |\n|---|---|---|---|\n".to_owned();
+    for (group, id, sentence, source) in rows {
+        let cells = [group.name(), id, &sentence, source].map(|cell| cell.replace('|', "\\|"));
+        let [group, id, sentence, source] = cells;
+        text.extend([
+            "| ", &group, " | `", &id, "` | ", &sentence, " | ", &source, " |\n",
+        ]);
+    }
+    text
+}
 
 /// Where a trace rule is told.
 pub fn group_of(rule: &rules::Rule) -> Group {
