@@ -7,6 +7,7 @@ mod lifecycle;
 mod logs;
 mod receiver;
 mod secure;
+mod server;
 mod traffic;
 mod trouble;
 
