@@ -85,7 +85,8 @@ fn requests(criterion: &mut Criterion) {
     group.bench_function("64 connections, one thread", |bencher| {
         bencher.iter(|| {
             let progress = Arc::new(Progress::new(&plan));
-            let run = engine::run(&plan, &progress, &CancellationToken::new());
+            let never = CancellationToken::new();
+            let run = engine::run(&plan, &progress, &never);
             let run = runtime.block_on(run).expect("the server is there");
             assert_eq!(run.tally.ok.count(), REQUESTS);
         });

@@ -154,7 +154,9 @@ pub async fn run(
         let (complete, rest): (Vec<_>, Vec<_>) = verdicts
             .into_iter()
             .partition(|verdict| verdict.state == State::Complete);
-        complete.into_iter().for_each(|verdict| audit.add(verdict));
+        for verdict in complete {
+            audit.add(verdict);
+        }
         if !last && !rest.is_empty() && !cut.is_cancelled() {
             tokio::select! {
                 () = tokio::time::sleep_until(look.deadline.min(Instant::now() + pause)) => {}
@@ -162,7 +164,9 @@ pub async fn run(
             }
         }
         if last || rest.is_empty() || cut.is_cancelled() {
-            rest.into_iter().for_each(|verdict| audit.add(verdict));
+            for verdict in rest {
+                audit.add(verdict);
+            }
             return audit;
         }
         open = rest.into_iter().map(|verdict| verdict.made).collect();

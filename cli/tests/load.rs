@@ -1,9 +1,5 @@
 //! `tdemo load` as a user runs it: the real binary against the embedded stack,
 //! a running `tdemo up` and sites that are not the demo.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 
 mod support;
 

@@ -1,8 +1,4 @@
 //! `tdemo up` as a user runs it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
 
 mod support;
 

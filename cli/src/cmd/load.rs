@@ -57,7 +57,7 @@ pub struct LoadArgs {
     tempo_url: Option<TempoUrl>,
 
     /// OTLP receiver that the services started in this process export to as
-    /// well; by gRPC unless OTEL_EXPORTER_OTLP_PROTOCOL says otherwise
+    /// well; by gRPC unless `OTEL_EXPORTER_OTLP_PROTOCOL` says otherwise
     #[arg(long, value_name = "URL", value_parser = target::parse_base, conflicts_with = "target")]
     otlp_endpoint: Option<Url>,
 
