@@ -155,12 +155,13 @@ pub async fn run(args: SmokeArgs, ctx: &Ctx) -> Result<Exit, Failure> {
     evidence.expect = expect.map(|expect| expect.text);
     let mut report = judge::judge(&evidence, args.strict);
     keep_traces(&evidence, &args, ctx);
-    if report.verdict == Verdict::Fail || args.evidence.is_some() {
+    let failed = report.verdict == Verdict::Fail && !report.partial;
+    if failed || args.evidence.is_some() {
         report.evidence = Some(write_evidence(&mut evidence, &report, &args)?);
     }
     let next = next(&report, &args);
     let exit = print(&report, &next, &args, output, ctx)?;
-    Ok(if ctx.interrupted().is_cancelled() {
+    Ok(if report.partial {
         Exit::Interrupted
     } else {
         exit

@@ -145,6 +145,9 @@ fn verdict(report: &Report, next: &[String], out: &mut dyn Write) -> io::Result<
         Verdict::Pass => "PASS".green().bold().to_string(),
         Verdict::Fail => "FAIL".red().bold().to_string(),
     };
+    if report.partial {
+        writeln!(out, "\n! interrupted: this is what was seen by then")?;
+    }
     writeln!(out, "\n{word}   {}", summary(report))?;
     if let Some(by_id) = report.visible.by_id_ms {
         let search = report.visible.by_search_ms.map_or_else(String::new, |ms| {

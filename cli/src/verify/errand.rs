@@ -64,6 +64,9 @@ pub enum Kind {
     Caller,
     /// With a parent whose sampled flag is not set.
     Unsampled,
+    /// The frontend itself is asked to fail with 500: whether it does tells
+    /// whether faults are made at all.
+    Fault,
     /// The backend is asked to fail with 500.
     Failing,
     /// The backend is asked to refuse with 404.
@@ -93,23 +96,10 @@ impl Kind {
             Self::WrongMethod => 405,
             Self::TooLarge => 413,
             Self::WrongType => 415,
+            Self::Fault => 500,
             Self::Failing | Self::Refused => 502,
             _ => 200,
         }
-    }
-
-    /// Whether it is the chain of all three tiers that answers it.
-    pub fn is_process(self) -> bool {
-        matches!(
-            self,
-            Self::Get
-                | Self::Post
-                | Self::Caller
-                | Self::Unsampled
-                | Self::Failing
-                | Self::Refused
-                | Self::Slow
-        )
     }
 
     /// Whether it is bad input.
@@ -127,6 +117,7 @@ impl Kind {
     /// The faults that it asks for.
     pub fn faults(self) -> &'static [(Tier, &'static str)] {
         match self {
+            Self::Fault => &[(Tier::Frontend, "frontend:error:500")],
             Self::Failing => &[(Tier::Backend, "backend:error:500")],
             Self::Refused => &[(Tier::Backend, "backend:error:404")],
             Self::Slow => &[(Tier::Backend, "backend:delay:300ms")],
@@ -265,7 +256,7 @@ pub fn errands(reachable: &[Service], bad_input: bool, faults: bool) -> Vec<Erra
     }
     all.push(Errand::get(Kind::Unsampled, Frontend, PROCESS));
     if faults {
-        for kind in [Kind::Failing, Kind::Refused, Kind::Slow] {
+        for kind in [Kind::Fault, Kind::Failing, Kind::Refused, Kind::Slow] {
             all.push(Errand::get(kind, Frontend, PROCESS));
         }
     }
@@ -300,6 +291,7 @@ mod tests {
             Kind::Post,
             Kind::Caller,
             Kind::Unsampled,
+            Kind::Fault,
             Kind::Failing,
             Kind::Refused,
             Kind::Slow,

@@ -246,6 +246,8 @@ pub struct Evidence {
     pub started_unix_nanos: u64,
     /// How long it took, in seconds.
     pub elapsed_s: f64,
+    /// Whether it was interrupted.
+    pub partial: bool,
     /// How long traces were waited for by id, in milliseconds.
     pub deadline_ms: u64,
     /// The groups that were to be left out, by name.

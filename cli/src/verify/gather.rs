@@ -78,9 +78,6 @@ pub enum GatherError {
     /// This machine's TLS set-up.
     #[error("no HTTP client could be set up: {0}")]
     Client(#[from] reqwest::Error),
-    /// It was interrupted before there was anything to judge.
-    #[error("interrupted before there was anything to judge")]
-    Interrupted,
 }
 
 /// Runs the whole scene. `say` is told what is waited for.
@@ -103,6 +100,7 @@ pub async fn gather(
             tempo_url: scene.tempo.as_ref().map(|tempo| tempo.base().to_string()),
             started_unix_nanos: now_unix_nanos(),
             elapsed_s: 0.0,
+            partial: false,
             deadline_ms: u64::try_from(scene.deadline.as_millis()).unwrap_or(u64::MAX),
             left_out: scene
                 .left_out
@@ -120,7 +118,10 @@ pub async fn gather(
         },
     };
     say("sending requests");
-    run.count().await;
+    tokio::select! {
+        () = run.count() => {}
+        () = cut.cancelled() => {}
+    }
     run.send_all().await?;
     if let Some(tempo) = &scene.tempo {
         say("waiting for the traces by id");
@@ -136,6 +137,7 @@ pub async fn gather(
     }
     run.count().await;
     run.evidence.elapsed_s = began.elapsed().as_secs_f64();
+    run.evidence.partial = cut.is_cancelled();
     Ok(run.evidence)
 }
 
@@ -211,7 +213,7 @@ impl Run<'_> {
         };
         for errand in errands {
             if self.cut.is_cancelled() {
-                return Err(GatherError::Interrupted);
+                return Ok(());
             }
             // Whoever makes no error makes no delay either.
             if !errand.kind.faults().is_empty() && self.evidence.without.faults.is_some() {
@@ -221,7 +223,11 @@ impl Run<'_> {
                 .base(errand.service)
                 .expect("it can be reached")
                 .clone();
-            let exchange = self.send(&base, &errand).await;
+            let cut = self.cut;
+            let exchange = tokio::select! {
+                exchange = self.send(&base, &errand) => exchange,
+                () = cut.cancelled() => return Ok(()),
+            };
             if let evidence::Answered::Failure { error, .. } = &exchange.outcome
                 && self.evidence.exchanges.is_empty()
             {
@@ -230,7 +236,7 @@ impl Run<'_> {
                     error: error.clone(),
                 });
             }
-            if errand.kind == Kind::Failing && exchange.status() == Some(200) {
+            if errand.kind == Kind::Fault && exchange.status() == Some(200) {
                 self.evidence.without.faults =
                     Some("the target makes no faults on demand (DEMO_FAULTS=off)".to_owned());
                 continue;

@@ -39,6 +39,7 @@ pub fn judge(evidence: &Evidence, strict: bool) -> Report {
         embedded: evidence.embedded,
         tempo_url: evidence.tempo_url.clone(),
         elapsed_s: evidence.elapsed_s,
+        partial: evidence.partial,
         visible: visible(evidence),
         counts: Counts::default(),
         checks: all,

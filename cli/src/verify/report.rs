@@ -199,6 +199,8 @@ pub struct Report {
     pub tempo_url: Option<String>,
     /// How long it took, in seconds.
     pub elapsed_s: f64,
+    /// Whether it was interrupted: then this is what was seen by then.
+    pub partial: bool,
     /// How soon traces could be read.
     pub visible: Visible,
     /// How many checks came to what.

@@ -21,9 +21,6 @@ use crate::verify::gather::{self, Scene};
 use crate::verify::logs::Loki;
 use crate::verify::report::Group;
 
-/// Why a stack of `tdemo` itself has no log to look at.
-const NO_OWN_LOGS: &str = "the stack's services do not send their log lines to its store";
-
 async fn observe(scene: &Scene, ctx: &Ctx) -> Result<Evidence, Failure> {
     let progress = render::progress::Progress::new(ctx.progress_target(), None);
     gather::gather(
@@ -59,14 +56,11 @@ pub(super) async fn embedded(
                 Protocol::Grpc,
                 &urls.otlp_grpc,
             )?),
-            loki: None,
+            loki: Some(loki(parse(&urls.tempo)?, &Settings::default())?),
             deadline: args.deadline.into(),
             left_out: left_out(args),
             expect: expect.map(|expect| Arc::clone(&expect.read)),
-            without: Without {
-                logs: Some(NO_OWN_LOGS.to_owned()),
-                ..Without::default()
-            },
+            without: Without::default(),
         };
         observe(&scene, ctx).await
     }
@@ -158,15 +152,14 @@ async fn remote_scene(
     if exporter.is_none() {
         without.caller = Some("no --otlp-endpoint".to_owned());
     }
-    if settings.loki_url.is_none() {
-        let why = if up.is_some() {
-            NO_OWN_LOGS
-        } else {
-            "no --loki-url"
-        };
-        without.logs = Some(why.to_owned());
+    let loki_url = match (&settings.loki_url, &up) {
+        (Some(url), _) => Some(url.clone()),
+        (None, Some(up)) => Some(parse(&up.tempo_url)?),
+        (None, None) => None,
+    };
+    if loki_url.is_none() {
+        without.logs = Some("no --loki-url".to_owned());
     }
-    let loki_url = settings.loki_url.clone();
     Ok(Scene {
         target: target.clone(),
         embedded: false,

@@ -305,5 +305,5 @@ pub(super) fn failing(evidence: &Evidence) -> Option<Outcome> {
     if let Some(why) = &evidence.without.faults {
         return Some(skipped(why));
     }
-    refused(evidence, &[Kind::Failing, Kind::Refused])
+    refused(evidence, &[Kind::Fault, Kind::Failing, Kind::Refused])
 }

@@ -6,7 +6,7 @@ use crate::verify::asked;
 use crate::verify::errand::{Kind, Service};
 use crate::verify::evidence::Evidence;
 use crate::verify::report::{Finding, Outcome};
-use tdemo_trace::Trace;
+use tdemo_trace::{Tier, Trace};
 
 /// How many flaws of one trace are named.
 const FLAWS_NAMED: usize = 3;
@@ -130,7 +130,7 @@ pub(super) fn baggage(evidence: &Evidence) -> Option<Outcome> {
     }
     let mut findings = Vec::new();
     for (exchange, read) in evidence.traces() {
-        let Some((_, fault)) = exchange.kind.faults().first() else {
+        let Some((Tier::Backend, fault)) = exchange.kind.faults().first() else {
             continue;
         };
         let done = read

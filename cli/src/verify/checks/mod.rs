@@ -145,7 +145,7 @@ pub static OWN: &[OwnCheck] = &[
     OwnCheck {
         id: "errors.answer",
         group: Group::Errors,
-        sentence: "When the backend fails, with 5xx or 4xx, the caller is answered 502 as a JSON error with its trace id.",
+        sentence: "When the frontend fails the caller is answered 500, when the backend does, with 5xx or 4xx, 502: as a JSON error with its trace id.",
         source: DEMO,
         judge: answers::failing,
     },
