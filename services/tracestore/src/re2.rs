@@ -38,8 +38,13 @@ pub(crate) fn compile(
             .size_limit(MAX_COMPILED_BYTES)
             .build()
     };
+    let whole = around(&translated);
     // Alone first: what only becomes right inside the anchors (`a)(b`) is wrong.
-    let compiled = build(&translated).and_then(|_| build(&around(&translated)));
+    let compiled = if whole == translated {
+        build(&whole)
+    } else {
+        build(&translated).and_then(|_| build(&whole))
+    };
     compiled.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
         error => {

@@ -7,9 +7,13 @@
 
 mod http;
 mod logql;
+mod logql_properties;
+mod logql_refused;
+mod reader;
 mod receiver;
 mod recorded;
 mod running;
 mod store;
+mod store_properties;
 mod support;
 mod tail;

@@ -1,23 +1,19 @@
-//! The log store as a library: what it makes of OTLP, what it answers, what it gives up, and
-//! what a tail reads.
+//! The log store as a library: what it makes of OTLP, what it answers, what it gives up.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use crate::support::{attribute, record, request, traced};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use proptest::prelude::*;
 use tdemo_tracestore::logs::logql::{self, Pipeline};
 use tdemo_tracestore::logs::query::{self, Direction, Entry, LogQuery};
 use tdemo_tracestore::logs::streams::streams;
-use tdemo_tracestore::logs::tail::{Tail, TailOptions};
 use tdemo_tracestore::logs::{LogLimits, LogStats, LogStore};
 
-fn pipeline(query: &str) -> Pipeline {
-    Pipeline::new(&logql::parse(query).unwrap()).unwrap()
+pub(crate) fn pipeline(query: &str) -> Pipeline {
+    logql::compile(query).unwrap()
 }
 
-fn ask(
+pub(crate) fn ask(
     store: &LogStore,
     query: &str,
     start: i64,
@@ -382,197 +378,4 @@ fn streams_are_those_with_a_record_in_the_time() {
     assert_eq!(names(20, 21, &[]), ["b"]);
     assert_eq!(names(0, 100, &["{service_name=\"b\"}"]), ["b"]);
     assert_eq!(names(11, 20, &[]), [""; 0]);
-}
-
-const LAG: Duration = Duration::from_secs(3);
-
-fn tail(store: &LogStore, query: &str, delay: Duration) -> (Tail, Vec<Entry>) {
-    let options = TailOptions {
-        delay,
-        max_lag: LAG,
-    };
-    Tail::begin(pipeline(query), options, &store.snapshot(), 0, 2)
-}
-
-fn page_lines(entries: &[Entry]) -> Vec<&str> {
-    entries.iter().map(|entry| entry.line.as_str()).collect()
-}
-
-#[test]
-fn a_tail_begins_with_the_past_and_goes_on_without_a_gap() {
-    let store = LogStore::new(LogLimits::default());
-    store
-        .export(&request(
-            "a",
-            (1..5).map(|n| record(n, &format!("old {n}"))).collect(),
-        ))
-        .unwrap();
-    let (mut tail, past) = tail(&store, "{service_name=\"a\"} != \"no\"", Duration::ZERO);
-    assert_eq!(page_lines(&past), ["old 3", "old 4"]);
-    assert_eq!(tail.due(), None);
-
-    let now = Instant::now();
-    store
-        .export(&request(
-            "a",
-            vec![record(3, "late"), record(9, "no"), record(8, "new")],
-        ))
-        .unwrap();
-    store
-        .export(&request("b", vec![record(9, "other")]))
-        .unwrap();
-    tail.note(now, *store.subscribe().borrow());
-    assert_eq!(tail.due(), Some(now));
-    let page = tail.read(&store.snapshot(), now);
-    assert_eq!(page_lines(&page.entries), ["late", "new"]);
-    assert_eq!((page.skipped.len(), page.missed), (0, 0));
-    assert_eq!(tail.due(), None);
-}
-
-#[test]
-fn a_delayed_tail_waits_and_sorts() {
-    let store = LogStore::new(LogLimits::default());
-    let (mut tail, _) = tail(&store, "{service_name=\"a\"}", Duration::from_secs(2));
-    let start = Instant::now();
-    for (second, time) in [(0, 30), (1, 20), (2, 10)] {
-        store
-            .export(&request("a", vec![record(time, &time.to_string())]))
-            .unwrap();
-        tail.note(
-            start + Duration::from_secs(second),
-            *store.subscribe().borrow(),
-        );
-    }
-    assert_eq!(tail.due(), Some(start + Duration::from_secs(2)));
-    assert!(
-        tail.read(&store.snapshot(), start + Duration::from_secs(1))
-            .entries
-            .is_empty()
-    );
-    let page = tail.read(&store.snapshot(), start + Duration::from_secs(3));
-    assert_eq!(page_lines(&page.entries), ["20", "30"]);
-    assert_eq!(tail.due(), Some(start + Duration::from_secs(4)));
-}
-
-#[test]
-fn a_slow_reader_is_told_what_it_missed() {
-    let store = LogStore::new(LogLimits::default());
-    let (mut tail, _) = tail(&store, "{service_name=\"a\"}", Duration::ZERO);
-    let start = Instant::now();
-    for n in 0..1_500 {
-        store
-            .export(&request("a", vec![record(n, "early")]))
-            .unwrap();
-    }
-    tail.note(start, *store.subscribe().borrow());
-    let page = tail.read(&store.snapshot(), start);
-    assert_eq!(page.entries.len(), 100, "a page is bounded");
-
-    let later = start + LAG;
-    assert!(
-        tail.read(&store.snapshot(), later).entries.is_empty(),
-        "what is left is too old"
-    );
-    store
-        .export(&request("a", vec![record(9_999, "fresh")]))
-        .unwrap();
-    tail.note(later, *store.subscribe().borrow());
-    let page = tail.read(&store.snapshot(), later);
-    assert_eq!(page_lines(&page.entries), ["fresh"]);
-    assert_eq!((page.skipped.len(), page.missed), (1_000, 1_400));
-    assert_eq!(page.skipped[0].timestamp, 100);
-    assert_eq!(page.skipped[0].labels["service_name"], "a");
-}
-
-#[test]
-fn a_reader_is_told_of_records_that_the_store_gave_up() {
-    let store = LogStore::new(LogLimits {
-        max_records: 16,
-        ..LogLimits::default()
-    });
-    let (mut tail, _) = tail(&store, "{service_name=\"a\"}", Duration::ZERO);
-    for n in 0..40 {
-        store
-            .export(&request("a", vec![record(n, &n.to_string())]))
-            .unwrap();
-    }
-    let now = Instant::now();
-    tail.note(now, *store.subscribe().borrow());
-    let page = tail.read(&store.snapshot(), now);
-    assert_eq!(page.entries.len() as u64 + page.missed, 40);
-    assert_eq!(page.missed, store.stats().evicted);
-}
-
-fn any_direction() -> impl Strategy<Value = Direction> {
-    prop_oneof![Just(Direction::Forward), Just(Direction::Backward)]
-}
-
-proptest! {
-    /// Whatever the order and the cut into requests and chunks: the answer is what sorting and
-    /// cutting all records gives.
-    #[test]
-    fn an_answer_is_what_a_plain_search_finds(
-        records in prop::collection::vec((1..30_u64, 0..3_usize, 0..4_u128), 0..200),
-        max_records in prop_oneof![Just(1_000_000_usize), Just(64)],
-        per_request in 1..20_usize,
-        start in 0..30_i64,
-        length in 0..30_i64,
-        limit in 0..50_usize,
-        direction in any_direction(),
-        trace in 0..4_u128,
-    ) {
-        let store = LogStore::new(LogLimits { max_records, ..LogLimits::default() });
-        let services = ["a", "b", "c"];
-        let mut all = Vec::new();
-        for (request_at, part) in records.chunks(per_request).enumerate() {
-            for (at, (time, service, trace)) in part.iter().enumerate() {
-                let line = format!("{request_at}/{at}");
-                store.export(&request(services[*service], vec![traced(*time, &line, *trace)])).unwrap();
-                all.push((*time, services[*service], *trace, line));
-            }
-        }
-        let held = usize::try_from(store.stats().held).unwrap();
-        all.drain(..all.len() - held);
-        let end = start + length;
-        all.retain(|(time, service, of, _)| {
-            (start..end).contains(&i64::try_from(*time).unwrap()) && *service != "b" && (trace == 0 || *of == trace)
-        });
-        all.sort_by_key(|(time, ..)| *time);
-        if direction == Direction::Backward {
-            all.reverse();
-        }
-        all.truncate(limit);
-        let expected: Vec<String> = all.into_iter().map(|(.., line)| line).collect();
-
-        let filter = if trace == 0 { String::new() } else { format!("| trace_id=\"{trace:032x}\"") };
-        let query = format!("{{service_name=~\"a|c\"}} {filter}");
-        let found = ask(&store, &query, start, end, limit, direction);
-        let found: Vec<String> = found.into_iter().map(|entry| entry.line).collect();
-        prop_assert_eq!(found, expected);
-    }
-
-    /// A tail that keeps up reads every record once, in the order in which they came.
-    #[test]
-    fn a_tail_reads_every_record_once(parts in prop::collection::vec((1..250_usize, any::<bool>()), 1..8)) {
-        let store = LogStore::new(LogLimits::default());
-        let (mut tail, _) = tail(&store, "{service_name=\"a\"}", Duration::ZERO);
-        let now = Instant::now();
-        let mut expected = Vec::new();
-        let mut read = Vec::new();
-        for (count, reads) in parts {
-            let begin = expected.len();
-            let records = (begin..begin + count).map(|n| record(n as u64, &n.to_string())).collect();
-            store.export(&request("a", records)).unwrap();
-            expected.extend(begin..begin + count);
-            tail.note(now, *store.subscribe().borrow());
-            while reads && tail.due().is_some() {
-                read.extend(tail.read(&store.snapshot(), now).entries);
-            }
-        }
-        while tail.due().is_some() {
-            read.extend(tail.read(&store.snapshot(), now).entries);
-        }
-        let read: Vec<usize> = read.iter().map(|entry| entry.line.parse().unwrap()).collect();
-        prop_assert_eq!(read, expected);
-    }
 }

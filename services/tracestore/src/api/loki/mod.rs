@@ -114,18 +114,14 @@ impl Loki {
             .unwrap_or_default()
             .to_owned();
         let segments: Vec<&str> = path.split('/').collect();
-        let form_allowed = !matches!(segments.as_slice(), ["tail"] | ["status", "buildinfo"]);
-        let result = match segments.as_slice() {
-            ["query_range" | "query" | "tail" | "labels" | "label" | "series"]
-            | ["label", _, "values"]
-            | ["status", "buildinfo"] => {
-                if let Some(refused) = check_method(request.method(), form_allowed) {
-                    return refused;
-                }
-                self.route(&segments, request).await
-            }
-            _ => return plain_text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        let Some(methods) = methods(&segments) else {
+            return plain_text(StatusCode::NOT_FOUND, "404 page not found\n");
         };
+        let method = request.method().as_str();
+        if !methods.split(", ").any(|allowed| allowed == method) {
+            return not_allowed(methods);
+        }
+        let result = self.route(&segments, request).await;
         result.unwrap_or_else(|refusal| {
             let mut response = plain_text(refusal.status(), refusal.to_string());
             let nosniff = HeaderValue::from_static("nosniff");
@@ -165,7 +161,7 @@ impl Loki {
         let limit = params.limit()?;
         let direction = params.direction()?;
         params.no_interval()?;
-        let pipeline = Pipeline::new(&logql::parse(params.query())?)?;
+        let pipeline = logql::compile(params.query())?;
         let logs = Arc::clone(&self.logs);
         self.in_turn(move || {
             let began = Instant::now();
@@ -240,21 +236,23 @@ impl Loki {
     }
 }
 
-fn check_method(method: &Method, form_allowed: bool) -> Option<Response<Body>> {
-    let reads = method == Method::GET || method == Method::HEAD;
-    if reads || (form_allowed && method == Method::POST) {
-        return None;
+/// The methods of a route, as `Allow` lists them; `None` if there is no such route.
+fn methods(segments: &[&str]) -> Option<&'static str> {
+    match segments {
+        ["query_range" | "query" | "labels" | "label" | "series"] | ["label", _, "values"] => {
+            Some("GET, HEAD, POST")
+        }
+        ["status", "buildinfo"] => Some("GET, HEAD"),
+        ["tail"] => Some("GET"),
+        _ => None,
     }
-    let allowed = if form_allowed {
-        "GET, HEAD, POST"
-    } else {
-        "GET, HEAD"
-    };
+}
+
+fn not_allowed(methods: &'static str) -> Response<Body> {
     let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "");
+    let methods = HeaderValue::from_static(methods);
+    response.headers_mut().insert(ALLOW, methods);
     response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
-    Some(response)
 }
 
 fn label_form(headers: &HeaderMap) -> LabelForm {
@@ -273,7 +271,7 @@ fn instant(params: &Params) -> Result<Vec<u8>, Refusal> {
     let time = params.time("time")?.unwrap_or_else(params::now);
     let query = params.query();
     if query.trim_start().starts_with('{') {
-        logql::parse(query)?;
+        logql::compile(query)?;
         return Err(Refusal::Parameter(
             "log queries are not supported as instant queries: use query_range".to_owned(),
         ));

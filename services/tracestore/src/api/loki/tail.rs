@@ -44,6 +44,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 const PING_PERIOD: Duration = Duration::from_secs(30);
 /// How long a client may take to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long all tails together may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clients have nothing to say but pongs and goodbyes.
 const MAX_CLIENT_MESSAGE: usize = 4096;
 /// Entries of the past in a frame.
@@ -81,7 +83,9 @@ impl Tails {
     /// Waits until every tail has ended, which `stopping` makes them do.
     pub(super) async fn finish(&self) {
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::warn!("tails were not done {STOP_TIMEOUT:?} after the signal to stop");
+        }
     }
 
     /// Answers the request for a tail and, once the connection is a WebSocket, serves it.
@@ -129,7 +133,7 @@ impl Tails {
 
 fn wanted(request: &Request<Incoming>) -> Result<Wanted, Refusal> {
     let params = Params::new(request.uri().query().unwrap_or_default(), b"");
-    let pipeline = Pipeline::new(&logql::parse(params.query())?)?;
+    let pipeline = logql::compile(params.query())?;
     let limit = params.limit()?;
     let (start, _) = params.bounds(params::now())?;
     let options = TailOptions {

@@ -18,6 +18,11 @@ use super::{json, logfmt};
 pub const ERROR_LABEL: &str = "__error__";
 /// The label that says why.
 pub const ERROR_DETAILS_LABEL: &str = "__error_details__";
+/// Fields that the stages may make of one record.
+const MAX_FIELDS: usize = 1000;
+/// Bytes of their names and values.
+const MAX_FIELD_BYTES: usize = 1 << 20;
+
 /// What the pipeline reads of a log record.
 pub trait Record {
     /// The log line.
@@ -32,6 +37,8 @@ pub trait Record {
 #[derive(Debug, Default)]
 pub struct Fields {
     parsed: Vec<(String, String)>,
+    /// Bytes that were ever made.
+    made: usize,
     dropped: Vec<String>,
     error: Option<&'static str>,
     error_details: Option<String>,
@@ -40,6 +47,7 @@ pub struct Fields {
 impl Fields {
     fn clear(&mut self) {
         self.parsed.clear();
+        self.made = 0;
         self.dropped.clear();
         self.error = None;
         self.error_details = None;
@@ -83,10 +91,26 @@ impl Fields {
     }
 
     fn set(&mut self, name: &str, value: String) {
+        if !self.has_room(name, &value) {
+            return;
+        }
         match self.parsed.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value,
             None => self.parsed.push((name.to_owned(), value)),
         }
+    }
+
+    /// Whether one more field may be made; if not, the record is marked.
+    fn has_room(&mut self, name: &str, value: &str) -> bool {
+        let made = self.made + name.len() + value.len();
+        if made > MAX_FIELD_BYTES || self.parsed.len() == MAX_FIELDS {
+            let details =
+                format!("more than {MAX_FIELDS} fields or {MAX_FIELD_BYTES} bytes of them");
+            self.fail("TooManyFields", details);
+            return false;
+        }
+        self.made = made;
+        true
     }
 
     fn drop_label(&mut self, name: &str) {
@@ -110,7 +134,7 @@ impl Fields {
         if record.stream_label(&name).is_some() || record.metadata(&name).is_some() {
             name.push_str("_extracted");
         }
-        if !self.parsed.iter().any(|(n, _)| *n == name) {
+        if !self.parsed.iter().any(|(n, _)| *n == name) && self.has_room(&name, value) {
             self.parsed.push((name, value.to_owned()));
         }
     }
@@ -145,14 +169,21 @@ impl Pipeline {
     /// Compiles a query.
     ///
     /// # Errors
-    /// When a regular expression or template is not valid, which `logql::parse` checks too.
+    /// When it selects every stream there is, or has a regular expression that is not valid.
     pub fn new(query: &Query) -> Result<Self, LogqlError> {
+        let selector: Vec<CompiledMatcher> = query
+            .selector
+            .iter()
+            .map(|matcher| CompiledMatcher::new(matcher, stream_regex))
+            .collect::<Result<_, _>>()?;
+        if selector.iter().all(|matcher| matcher.matches("")) {
+            return Err(LogqlError::unplaced(
+                "a query needs at least one matcher that an absent label does not fulfil: \
+                 app=~\".+\" will do, app=~\".*\" will not",
+            ));
+        }
         Ok(Self {
-            selector: query
-                .selector
-                .iter()
-                .map(|matcher| CompiledMatcher::new(matcher, stream_regex))
-                .collect::<Result<_, _>>()?,
+            selector,
             stages: query
                 .stages
                 .iter()
@@ -337,8 +368,14 @@ impl CompiledFormat {
                 }
             }
             Self::Template { to, template } => {
-                let value = template.render(record.line(), |name| fields.get(record, name));
-                fields.set(to, value);
+                let label = |name: &str| fields.get(record, name);
+                match template.render(record.line(), MAX_FIELD_BYTES, label) {
+                    Some(value) => fields.set(to, value),
+                    None => fields.fail(
+                        "TemplateFormatErr",
+                        format!("{to} would take more than {MAX_FIELD_BYTES} bytes"),
+                    ),
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ pub(super) mod json;
 mod lexer;
 pub(super) mod logfmt;
 mod matcher;
+mod parse_filter;
 mod parser;
 mod print;
 pub mod template;
@@ -30,11 +31,10 @@ pub use hint::TraceHint;
 /// Longest query taken, in bytes (Loki's bound as well).
 pub const MAX_QUERY_BYTES: usize = 128 * 1024;
 
-/// Reads a log query and checks it: what it returns can be compiled and run.
+/// Reads a log query.
 ///
 /// # Errors
-/// [`LogqlError`] when the text is not LogQL, uses something that is not supported, or selects
-/// no stream at all (`{}`).
+/// [`LogqlError`] when the text is not LogQL, or uses something that is not supported.
 pub fn parse(text: &str) -> Result<Query, LogqlError> {
     let query = parser::query(text)?;
     check::query(&query)?;
@@ -54,6 +54,14 @@ pub fn parse_selector(text: &str) -> Result<Vec<ast::Matcher>, LogqlError> {
             "only a stream selector is allowed here, without a pipeline",
         ))
     }
+}
+
+/// Reads and compiles a log query.
+///
+/// # Errors
+/// As [`parse`] and [`Pipeline::new`].
+pub fn compile(text: &str) -> Result<Pipeline, LogqlError> {
+    Pipeline::new(&parse(text)?)
 }
 
 /// Reads a duration such as `5m` or `1h30m`, in nanoseconds.

@@ -5,8 +5,7 @@
 //! other) reaches as far as it can: `a, b or c` is `a and (b or c)`.
 
 use super::ast::{
-    CompareOp, Dropped, LabelFilter, LabelFormat, LineFilter, LineOp, Literal, LogfmtFlags,
-    MatchOp, Matcher, Query, Stage,
+    Dropped, LabelFormat, LineFilter, LineOp, LogfmtFlags, MatchOp, Matcher, Query, Stage,
 };
 use super::error::{LogqlError, Position};
 use super::lexer::{Placed, Token, tokens};
@@ -15,6 +14,7 @@ use super::words::{is_metric, is_reserved};
 
 /// Nesting (parentheses, filters in a row) deeper than this is refused rather than risk the stack.
 const MAX_DEPTH: usize = 64;
+
 /// Reads a whole query.
 pub(super) fn query(text: &str) -> Result<Query, LogqlError> {
     let tokens = tokens(text)?;
@@ -36,32 +36,32 @@ pub(super) fn query(text: &str) -> Result<Query, LogqlError> {
     }
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     tokens: &'a [Placed],
     at: usize,
     depth: usize,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &Token {
         &self.tokens[self.at].token
     }
 
-    fn peek_second(&self) -> &Token {
+    pub(super) fn peek_second(&self) -> &Token {
         let last = self.tokens.len() - 1;
         &self.tokens[(self.at + 1).min(last)].token
     }
 
-    fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         self.tokens[self.at].position
     }
 
     /// Moves past the current token; the end is never passed.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.at = (self.at + 1).min(self.tokens.len() - 1);
     }
 
-    fn accept(&mut self, symbol: &str) -> bool {
+    pub(super) fn accept(&mut self, symbol: &str) -> bool {
         let found = matches!(self.peek(), Token::Symbol(s) if *s == symbol);
         if found {
             self.advance();
@@ -69,7 +69,7 @@ impl Parser<'_> {
         found
     }
 
-    fn expect(&mut self, symbol: &'static str) -> Result<(), LogqlError> {
+    pub(super) fn expect(&mut self, symbol: &'static str) -> Result<(), LogqlError> {
         if self.accept(symbol) {
             Ok(())
         } else {
@@ -85,7 +85,7 @@ impl Parser<'_> {
         }
     }
 
-    fn accept_word(&mut self, word: &str) -> bool {
+    pub(super) fn accept_word(&mut self, word: &str) -> bool {
         let found = self.word().is_some_and(|w| w == word);
         if found {
             self.advance();
@@ -93,7 +93,7 @@ impl Parser<'_> {
         found
     }
 
-    fn unexpected(&self, expected: &str) -> LogqlError {
+    pub(super) fn unexpected(&self, expected: &str) -> LogqlError {
         LogqlError::at(
             self.position(),
             format!(
@@ -110,7 +110,7 @@ impl Parser<'_> {
         )
     }
 
-    fn deeper<T>(
+    pub(super) fn deeper<T>(
         &mut self,
         inner: impl FnOnce(&mut Self) -> Result<T, LogqlError>,
     ) -> Result<T, LogqlError> {
@@ -168,7 +168,7 @@ impl Parser<'_> {
         }
     }
 
-    fn label_name(&mut self) -> Result<String, LogqlError> {
+    pub(super) fn label_name(&mut self) -> Result<String, LogqlError> {
         match self.peek() {
             Token::Ident(name) if !is_reserved(name) => {
                 let name = name.clone();
@@ -179,7 +179,7 @@ impl Parser<'_> {
         }
     }
 
-    fn match_op(&mut self) -> Option<MatchOp> {
+    pub(super) fn match_op(&mut self) -> Option<MatchOp> {
         let op = match self.peek() {
             Token::Symbol("=") => MatchOp::Equal,
             Token::Symbol("!=") => MatchOp::NotEqual,
@@ -191,7 +191,7 @@ impl Parser<'_> {
         Some(op)
     }
 
-    fn text(&mut self) -> Result<String, LogqlError> {
+    pub(super) fn text(&mut self) -> Result<String, LogqlError> {
         if let Token::Text(text) = self.peek() {
             let text = text.clone();
             self.advance();
@@ -317,104 +317,5 @@ impl Parser<'_> {
                 return Ok(Stage::Drop(dropped));
             }
         }
-    }
-
-    fn label_filter(&mut self) -> Result<LabelFilter, LogqlError> {
-        let mut either = vec![self.label_filter_and()?];
-        while self.accept_word("or") {
-            either.push(self.label_filter_and()?);
-        }
-        Ok(one_or(either, LabelFilter::Or))
-    }
-
-    fn label_filter_and(&mut self) -> Result<LabelFilter, LogqlError> {
-        let mut all = vec![self.label_operand()?];
-        loop {
-            if self.accept_word("and") {
-                all.push(self.label_operand()?);
-            } else if self.accept(",") || self.operand_follows() {
-                all.push(self.deeper(Self::label_filter)?);
-            } else {
-                return Ok(one_or(all, LabelFilter::And));
-            }
-        }
-    }
-
-    fn operand_follows(&self) -> bool {
-        match self.peek() {
-            Token::Ident(name) => !is_reserved(name),
-            Token::Symbol("(") => true,
-            _ => false,
-        }
-    }
-
-    fn label_operand(&mut self) -> Result<LabelFilter, LogqlError> {
-        if self.accept("(") {
-            let inner = self.deeper(Self::label_filter)?;
-            self.expect(")")?;
-            return Ok(inner);
-        }
-        let name = self.label_name()?;
-        let compare = match self.peek() {
-            Token::Symbol("=" | "==") => CompareOp::Equal,
-            Token::Symbol("!=") => CompareOp::NotEqual,
-            Token::Symbol(">") => CompareOp::Greater,
-            Token::Symbol(">=") => CompareOp::GreaterOrEqual,
-            Token::Symbol("<") => CompareOp::Less,
-            Token::Symbol("<=") => CompareOp::LessOrEqual,
-            Token::Symbol("=~" | "!~") => {
-                let op = self
-                    .match_op()
-                    .expect("the token was just seen to be a match operator");
-                let value = self.text()?;
-                return Ok(LabelFilter::Match(Matcher { name, op, value }));
-            }
-            _ => return Err(self.unexpected("a comparison")),
-        };
-        let doubled = matches!(self.peek(), Token::Symbol("=="));
-        self.advance();
-        let stringy = match compare {
-            CompareOp::Equal if !doubled => Some(MatchOp::Equal),
-            CompareOp::NotEqual => Some(MatchOp::NotEqual),
-            _ => None,
-        };
-        if let Some(op) = stringy
-            && matches!(self.peek(), Token::Text(_) | Token::Ident(_))
-        {
-            let value = self.text()?;
-            return Ok(LabelFilter::Match(Matcher { name, op, value }));
-        }
-        let value = self.literal()?;
-        Ok(LabelFilter::Compare {
-            name,
-            op: compare,
-            value,
-        })
-    }
-
-    fn literal(&mut self) -> Result<Literal, LogqlError> {
-        let negative = self.accept("-");
-        if !negative {
-            self.accept("+");
-        }
-        let literal = match *self.peek() {
-            Token::Number(n) => Literal::Number(if negative { -n } else { n }),
-            Token::Duration(d) => Literal::Duration(if negative { -d } else { d }),
-            _ => return Err(self.unexpected("a string, a number or a duration")),
-        };
-        self.advance();
-        Ok(literal)
-    }
-}
-
-/// The only item as it is, or several as one.
-fn one_or(
-    mut items: Vec<LabelFilter>,
-    several: fn(Vec<LabelFilter>) -> LabelFilter,
-) -> LabelFilter {
-    if items.len() == 1 {
-        items.remove(0)
-    } else {
-        several(items)
     }
 }

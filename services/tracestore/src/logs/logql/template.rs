@@ -55,12 +55,14 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// Fills the template in; a label that is absent is empty.
+    /// Fills the template in; a label that is absent is empty. `None` if that takes more than
+    /// `max_bytes`.
     pub fn render<'a>(
         &'a self,
         line: &'a str,
+        max_bytes: usize,
         label: impl Fn(&str) -> Option<Cow<'a, str>>,
-    ) -> String {
+    ) -> Option<String> {
         let mut out = String::new();
         for part in &self.parts {
             match part {
@@ -72,8 +74,11 @@ impl Template {
                     out.push_str(if found { "true" } else { "false" });
                 }
             }
+            if out.len() > max_bytes {
+                return None;
+            }
         }
-        out
+        Some(out)
     }
 }
 
@@ -158,9 +163,9 @@ mod tests {
 
     fn render(template: &str) -> Result<String, String> {
         let template = Template::parse(template)?;
-        Ok(template.render("GET /api took 5ms", |name| {
-            (name == "level").then_some(Cow::Borrowed("warn"))
-        }))
+        let label = |name: &str| (name == "level").then_some(Cow::Borrowed("warn"));
+        let rendered = template.render("GET /api took 5ms", 40, label);
+        rendered.ok_or_else(|| "too long".to_owned())
     }
 
     #[test]
@@ -184,6 +189,18 @@ mod tests {
         assert_eq!(
             render(r#"{{contains .level "a \"warn\""}}"#).as_deref(),
             Ok("true")
+        );
+    }
+
+    #[test]
+    fn what_becomes_too_long_is_given_up() {
+        assert_eq!(
+            render(&"{{__line__}}".repeat(2)).map(|text| text.len()),
+            Ok(34)
+        );
+        assert_eq!(
+            render(&"{{__line__}}".repeat(3)).as_deref(),
+            Err("too long")
         );
     }
 

@@ -39,9 +39,9 @@ async fn open(logs: &Arc<LogStore>) -> (WebSocketStream<DuplexStream>, JoinHandl
     let (ours, theirs) = tokio::io::duplex(256);
     let server = WebSocketStream::from_raw_socket(ours, Role::Server, None).await;
     let client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
-    let query = logql::parse("{service_name=\"unknown_service\"}").unwrap();
+    let query = "{service_name=\"unknown_service\"}";
     let wanted = Wanted {
-        pipeline: Pipeline::new(&query).unwrap(),
+        pipeline: logql::compile(query).unwrap(),
         options: TailOptions {
             delay: Duration::ZERO,
             max_lag: MAX_LAG,
