@@ -4,6 +4,8 @@
 
 mod language;
 mod recorded;
+mod roundtrip;
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../store/running.rs"]
 mod running;
+mod semantics;

@@ -4,8 +4,10 @@
 //! bit masks over rows -> `pipeline` (trace by trace, for those that can match) -> [`FoundTrace`].
 //! Semantics are Tempo's; where its engine and its storage disagree, what a user of Tempo sees counts.
 
+mod bits;
 mod condition;
 mod fold;
+mod masks;
 mod pipeline;
 mod plan;
 mod relate;

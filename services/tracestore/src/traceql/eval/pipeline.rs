@@ -1,17 +1,15 @@
-//! Runs a plan on one chunk: finds the traces that may match by bit masks, then evaluates the
-//! pipeline trace by trace. Used by [`super::run`].
+//! Runs a plan on one chunk: the first stage on the whole chunk, the others trace by trace. Used by
+//! [`super::run`].
 
-use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
 use super::EvalError;
-use super::plan::{Calc, Plan, PlanStage, Predicate, Selector};
-use super::relate::Relate;
-use super::tables::RowTest;
+use super::masks::Masks;
+use super::plan::{Calc, Plan, PlanStage, Selector};
 use super::value::Value;
 use super::view::View;
 use crate::model::{Row, Slot};
-use crate::traceql::ast::{AggregateFn, Selection, SpansetOp};
+use crate::traceql::ast::{AggregateFn, SpansetOp};
 
 /// Spans of one trace that belong together, and what was computed of them.
 #[derive(Clone, Debug)]
@@ -21,51 +19,19 @@ pub(super) struct Spanset<'q> {
     pub(super) attributes: Vec<(&'q str, Value<'q>)>,
 }
 
-/// A predicate's answer for all rows of the chunk.
-struct Mask(Vec<u64>);
-
-impl Mask {
-    fn has(&self, row: Row) -> bool {
-        self.0[row as usize / 64] >> (row % 64) & 1 == 1
-    }
-}
-
-/// Traces of the chunk, one bit each.
-struct Slots(Vec<u64>);
-
-impl Slots {
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    fn combine(mut self, other: &Slots, op: fn(u64, u64) -> u64) -> Self {
-        for (word, other) in self.0.iter_mut().zip(&other.0) {
-            *word = op(*word, *other);
-        }
-        self
-    }
-
-    fn has(&self, slot: Slot) -> bool {
-        self.0[slot as usize / 64] >> (slot % 64) & 1 == 1
-    }
-}
-
 /// One query on one chunk.
 pub(super) struct ChunkRun<'q, 'c> {
     plan: &'q Plan,
     view: &'q View<'c>,
-    masks: Vec<OnceCell<Mask>>,
-    relate: Relate<'q, 'c>,
+    masks: Masks<'q, 'c>,
 }
 
 impl<'q, 'c> ChunkRun<'q, 'c> {
     pub(super) fn new(plan: &'q Plan, view: &'q View<'c>) -> Self {
-        let masks = plan.filters.iter().map(|_| OnceCell::new()).collect();
         ChunkRun {
             plan,
             view,
-            masks,
-            relate: Relate::new(view),
+            masks: Masks::new(plan, view),
         }
     }
 
@@ -76,93 +42,42 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
         wanted: impl Fn(Slot) -> bool,
         mut found: impl FnMut(Slot, Vec<Spanset<'q>>) -> ControlFlow<()>,
     ) -> Result<(), EvalError> {
-        let initial = self
-            .plan
-            .initial
-            .as_ref()
-            .map(|predicate| self.mask_of(predicate));
-        let slots = match (&self.plan.stages.first(), &initial) {
-            (Some(PlanStage::Spanset(selector)), _) => self.candidates(selector),
-            (_, Some(mask)) => self.slots_of(mask),
+        // What can be selected in the whole chunk at once is; the stages left go trace by trace.
+        let first = match (self.plan.stages.first(), &self.plan.initial) {
+            (Some(PlanStage::Spanset(selector)), _) => self.masks.select(selector).ok_or(selector),
+            (_, Some(initial)) => Ok(self.masks.of(initial)),
             _ => return Ok(()),
+        };
+        let (slots, done) = match &first {
+            Ok(rows) => (
+                self.masks.slots_of(rows),
+                usize::from(self.plan.initial.is_none()),
+            ),
+            Err(selector) => (self.masks.candidates(selector), 0),
         };
         if slots.is_empty() {
             return Ok(());
         }
+        let stages = &self.plan.stages[done..];
         for slot in self.view.chunk.live_slots().rev() {
             if !slots.has(slot) || !wanted(slot) {
                 continue;
             }
             let mut rows: Vec<Row> = self.view.chunk.trace_rows(slot).collect();
-            if let Some(mask) = &initial {
-                rows.retain(|&row| mask.has(row));
+            if let Ok(selected) = &first {
+                rows.retain(|&row| selected.has(row));
             }
             rows.reverse();
-            let spansets = self.stages(
-                &self.plan.stages,
-                vec![Spanset {
-                    rows,
-                    attributes: Vec::new(),
-                }],
-            )?;
+            let whole = Spanset {
+                rows,
+                attributes: Vec::new(),
+            };
+            let spansets = self.stages(stages, vec![whole])?;
             if !spansets.is_empty() && found(slot, spansets).is_break() {
                 break;
             }
         }
         Ok(())
-    }
-
-    fn mask_of(&self, predicate: &Predicate) -> Mask {
-        let rows = self.view.chunk.rows() as usize;
-        let test = RowTest::new(predicate, self.view);
-        Mask(if test.is_never() {
-            vec![0; rows.div_ceil(64)]
-        } else {
-            test.mask(rows)
-        })
-    }
-
-    fn filter(&self, filter: usize) -> &Mask {
-        self.masks[filter].get_or_init(|| self.mask_of(&self.plan.filters[filter]))
-    }
-
-    fn slots_of(&self, mask: &Mask) -> Slots {
-        let mut slots = self.no_slots();
-        let column = self.view.chunk.slots();
-        for (base, word) in (0..).step_by(64).zip(&mask.0) {
-            let mut open = *word;
-            while open != 0 {
-                let slot = column[base + open.trailing_zeros() as usize] as usize;
-                slots.0[slot / 64] |= 1 << (slot % 64);
-                open &= open - 1;
-            }
-        }
-        slots
-    }
-
-    fn no_slots(&self) -> Slots {
-        Slots(vec![0; self.view.chunk.traces().len().div_ceil(64)])
-    }
-
-    /// The traces that can match a spanset expression: no more is worked out than is needed to know
-    /// that there are none.
-    fn candidates(&self, selector: &Selector) -> Slots {
-        match selector {
-            Selector::Filter(filter) => self.slots_of(self.filter(*filter)),
-            Selector::Pipeline(stages) => match stages.first() {
-                Some(PlanStage::Spanset(first)) => self.candidates(first),
-                _ => Slots(vec![u64::MAX; self.no_slots().0.len()]),
-            },
-            Selector::Join { op, lhs, rhs } => {
-                let right = self.candidates(rhs);
-                match op {
-                    SpansetOp::Or => right.combine(&self.candidates(lhs), |a, b| a | b),
-                    SpansetOp::Structural(_, Selection::NotMatching) => right,
-                    _ if right.is_empty() => right,
-                    _ => right.combine(&self.candidates(lhs), |a, b| a & b),
-                }
-            }
-        }
     }
 
     fn stages(
@@ -229,7 +144,7 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
         let mut output = Vec::with_capacity(input.len());
         match selector {
             Selector::Filter(filter) => {
-                let mask = self.filter(*filter);
+                let mask = self.masks.filter(*filter);
                 for mut spanset in input {
                     spanset.rows.retain(|&row| mask.has(row));
                     output.push(spanset);
@@ -276,9 +191,8 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
             if right.is_empty() {
                 return Ok(right);
             }
-            return Ok(self
-                .relate
-                .select(relation, selection, &first(left), &right));
+            let (left, right) = (first(left).into_iter(), right.into_iter());
+            return Ok(self.masks.relate.select(relation, selection, left, right));
         }
         if op == SpansetOp::And && (left.is_empty() || right.is_empty()) {
             return Ok(Vec::new());

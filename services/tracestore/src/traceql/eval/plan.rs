@@ -56,6 +56,17 @@ pub(super) enum Selector {
     Pipeline(Vec<PlanStage>),
 }
 
+impl Selector {
+    /// Whether it joins filters only.
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Selector::Filter(_) => true,
+            Selector::Pipeline(_) => false,
+            Selector::Join { lhs, rhs, .. } => lhs.is_plain() && rhs.is_plain(),
+        }
+    }
+}
+
 /// What a `{ … }` asks of a span.
 #[derive(Debug)]
 pub(super) enum Predicate {

@@ -1,4 +1,5 @@
-//! Structural operators between two lists of spans of one trace. Used by `pipeline`.
+//! Structural operators between two sets of spans of one chunk. Relations never leave a trace, so
+//! the sets may be of one trace or of all. Used by `masks` and `pipeline`.
 
 use super::view::View;
 use crate::model::{NO_ROW, Row};
@@ -12,7 +13,8 @@ pub(super) struct Relate<'v, 'c> {
     marked: Vec<u32>,
     /// Rows found to have a marked ancestor, or none: `round` in the high bits, the answer in the lowest.
     seen: Vec<u32>,
-    /// How many rows of the left side have this row as parent.
+    /// How many rows of the left side belong to each group of siblings, with the round they were
+    /// counted in.
     counts: Vec<(u32, u32)>,
     path: Vec<Row>,
 }
@@ -34,8 +36,8 @@ impl<'v, 'c> Relate<'v, 'c> {
         &mut self,
         relation: Relation,
         selection: Selection,
-        lhs: &[Row],
-        rhs: &[Row],
+        lhs: impl Iterator<Item = Row> + Clone,
+        rhs: impl Iterator<Item = Row> + Clone,
     ) -> Vec<Row> {
         match selection {
             Selection::Matching => self.matching(relation, lhs, rhs, true),
@@ -48,7 +50,7 @@ impl<'v, 'c> Relate<'v, 'c> {
                     Relation::Ancestor => Relation::Descendant,
                     Relation::Sibling => Relation::Sibling,
                 };
-                let mut rows = self.matching(relation, lhs, rhs, true);
+                let mut rows = self.matching(relation, lhs.clone(), rhs.clone(), true);
                 rows.extend(self.matching(inverse, rhs, lhs, true));
                 rows.sort_unstable();
                 rows.dedup();
@@ -58,11 +60,17 @@ impl<'v, 'c> Relate<'v, 'c> {
     }
 
     /// Spans of `rhs` that do (or do not) stand in the relation to some span of `lhs`.
-    fn matching(&mut self, relation: Relation, lhs: &[Row], rhs: &[Row], wanted: bool) -> Vec<Row> {
+    fn matching(
+        &mut self,
+        relation: Relation,
+        lhs: impl Iterator<Item = Row>,
+        rhs: impl Iterator<Item = Row>,
+        wanted: bool,
+    ) -> Vec<Row> {
         self.next_round();
         let view = self.view;
         let (round, parents, rooted) = (self.round, view.tree.parents(), view.tree.rooted());
-        let lhs = lhs.iter().copied().filter(|&row| rooted[row as usize]);
+        let lhs = lhs.filter(|&row| rooted[row as usize]);
         match relation {
             Relation::Child | Relation::Descendant => {
                 for row in lhs {
@@ -86,7 +94,8 @@ impl<'v, 'c> Relate<'v, 'c> {
                 }
             }
             Relation::Sibling => {
-                self.counts.resize(self.marked.len() + 1, (0, 0));
+                let groups = self.marked.len() + view.chunk.traces().len();
+                self.counts.resize(groups, (0, 0));
                 for row in lhs {
                     self.marked[row as usize] = round;
                     let group = self.group(row);
@@ -113,16 +122,14 @@ impl<'v, 'c> Relate<'v, 'c> {
                 Relation::Descendant => this.below_marked(row, parents),
             }
         };
-        rhs.iter()
-            .copied()
-            .filter(|&row| found(self, row) == wanted)
-            .collect()
+        rhs.filter(|&row| found(self, row) == wanted).collect()
     }
 
-    /// All roots of a trace are siblings; they share the place behind the last row.
+    /// Where siblings are counted: at their parent; all roots of a trace are siblings, and have a
+    /// place behind the last row.
     fn group(&self, row: Row) -> usize {
         match self.view.tree.parents()[row as usize] {
-            NO_ROW => self.marked.len(),
+            NO_ROW => self.marked.len() + self.view.chunk.slots()[row as usize] as usize,
             parent => parent as usize,
         }
     }

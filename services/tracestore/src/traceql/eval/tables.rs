@@ -1,6 +1,7 @@
 //! A predicate made ready for one chunk: each test becomes a table over a dictionary or a scan of a
 //! column, so that a span costs a few lookups. Used by `pipeline`.
 
+use super::bits::Bits;
 use super::condition::{Condition, Group, Test};
 use super::plan::{Calc, Predicate};
 use super::value::Value;
@@ -92,15 +93,13 @@ impl<'q> RowTest<'q> {
         matches!(self, RowTest::Const(false))
     }
 
-    /// One bit for each of `rows` rows.
-    pub(super) fn mask(&self, rows: usize) -> Vec<u64> {
-        (0..rows)
-            .step_by(WORD)
-            .map(|base| {
-                let len = WORD.min(rows - base);
-                self.word(base, len, u64::MAX >> (WORD - len))
-            })
-            .collect()
+    /// Those of `rows` rows that pass.
+    pub(super) fn mask(&self, rows: usize) -> Bits {
+        let words = (0..rows).step_by(WORD).map(|base| {
+            let len = WORD.min(rows - base);
+            self.word(base, len, u64::MAX >> (WORD - len))
+        });
+        Bits::from_words(words.collect())
     }
 
     /// The bits of `len` rows from `base`; only those set in `wanted` need be right, others are 0.

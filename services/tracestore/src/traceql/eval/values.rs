@@ -32,7 +32,7 @@ impl FilterPlan {
             return;
         }
         let mask = test.mask(chunk.rows() as usize);
-        rows.retain(|&row| mask[row as usize / 64] >> (row % 64) & 1 == 1);
+        rows.retain(|&row| mask.has(row));
     }
 }
 
