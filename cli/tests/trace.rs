@@ -137,8 +137,8 @@ fn a_file_of_the_collector_is_read_and_served() {
     let failed = listed["traces"].as_array().unwrap();
     assert_eq!(
         failed.len(),
-        2,
-        "the failing and the refused request: {listed:#}"
+        3,
+        "two that failed, one that was refused: {listed:#}"
     );
     let id = failed[0]["trace_id"].as_str().unwrap();
     let shown = run_with_state(dir.path(), ["trace", id, "--from", file]);

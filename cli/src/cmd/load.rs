@@ -2,17 +2,21 @@
 //! request's trace arrived whole. Called by `cmd`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use http::HeaderMap;
 use tdemo_harness::{Stack, StackConfig};
 use tdemo_trace::{Tier, TraceId};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::connections::Connections;
 use super::own;
 use crate::audit::{self, Asked, Audit};
+use crate::config::{Chosen, Key, Origin, OtelVariables, Peer, Settings};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::load::engine::{self, Run};
@@ -21,9 +25,10 @@ use crate::load::plan::{
 };
 use crate::load::report::{Facts, Report, Verdict};
 use crate::load::reservoir::Keep;
-use crate::load::target::{self, Target};
+use crate::load::target::Target;
 use crate::render;
 use crate::runtime_dir::RuntimeDir;
+use crate::saved;
 use crate::tempo::{Tempo, TempoUrl};
 
 /// The longest duration that a flag takes.
@@ -47,20 +52,6 @@ Exit codes: 0 every request answered 2xx and every trace complete, 1 not so,
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct LoadArgs {
-    /// URL to request; without a path it means GET /api/process. Without this
-    /// flag the demo is started in this process
-    #[arg(long, value_name = "URL")]
-    target: Option<Target>,
-
-    /// Trace backend to look the traces up in: base URL of a Tempo query API
-    #[arg(long, value_name = "URL")]
-    tempo_url: Option<TempoUrl>,
-
-    /// OTLP receiver that the services started in this process export to as
-    /// well; by gRPC unless `OTEL_EXPORTER_OTLP_PROTOCOL` says otherwise
-    #[arg(long, value_name = "URL", value_parser = target::parse_base, conflicts_with = "target")]
-    otlp_endpoint: Option<Url>,
-
     /// Requests to send [default: 50, without limit where --duration is given]
     #[arg(short = 'n', long, value_name = "N", value_parser = positive)]
     count: Option<u64>,
@@ -84,6 +75,81 @@ pub struct LoadArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+
+    /// Keep traces of a stack of this process in this file too (OTLP/JSON, one
+    /// object a line): those that the report names first, 500 at most
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    #[command(flatten)]
+    places: Connections,
+}
+
+/// Where a run goes, as flags, variables and profile say.
+struct Places {
+    /// What to load; a stack of this process where there is none.
+    target: Option<Target>,
+    /// The trace backend, where it is not that stack's own.
+    tempo: Option<TempoUrl>,
+    /// What the backend asks for: tenant, tokens.
+    headers: HeaderMap,
+    /// Where that stack exports as well, and which setting says so.
+    mirror: Option<(String, Url)>,
+}
+
+impl Places {
+    fn new(settings: &Settings) -> Result<Self, Failure> {
+        let flagged = |key| {
+            settings
+                .chosen(key)
+                .is_some_and(|chosen| chosen.origin == Origin::Flag)
+        };
+        let target = match settings.chosen(Key::Target) {
+            // The text and not the URL: a lone `/` at its end is a path.
+            Some(chosen) => Some(
+                chosen
+                    .text
+                    .parse::<Target>()
+                    .map_err(|error| Failure::Usage(format!("{}: {error}", chosen.place())))?,
+            ),
+            None => None,
+        };
+        if target.is_some() && flagged(Key::OtlpEndpoint) {
+            return Err(Failure::Usage(
+                "--otlp-endpoint is where the stack of this process exports as well, and --target \
+                 loads another one: leave out one of them"
+                    .to_owned(),
+            ));
+        }
+        let otlp = settings.otlp.as_ref().filter(|_| target.is_none());
+        if flagged(Key::TempoUrl) && target.is_none() && otlp.is_none() {
+            return Err(Failure::Usage(
+                "--tempo-url names a backend that the stack of this process does not export to: \
+                 add --otlp-endpoint URL to export there, or --target URL to load another stack"
+                    .to_owned(),
+            ));
+        }
+        let mirror = otlp.map(|otlp| {
+            let chosen = settings.chosen(Key::OtlpEndpoint);
+            let place = chosen.map_or_else(String::new, Chosen::place);
+            (place, otlp.endpoint.clone())
+        });
+        let tempo = match settings.chosen(Key::TempoUrl) {
+            Some(chosen) if target.is_some() || mirror.is_some() => Some(
+                chosen
+                    .text
+                    .parse()
+                    .map_err(|error| Failure::Usage(format!("{}: {error}", chosen.place())))?,
+            ),
+            _ => None,
+        };
+        Ok(Self {
+            target,
+            tempo,
+            headers: settings.headers_of(Peer::Tempo),
+            mirror,
+        })
+    }
 }
 
 fn positive(text: &str) -> Result<u64, String> {
@@ -115,33 +181,28 @@ fn human_duration(text: &str) -> Result<humantime::Duration, String> {
 
 /// Sends the load, audits its traces, prints the report.
 pub async fn run(args: LoadArgs, ctx: &Ctx) -> Result<Exit, Failure> {
-    if args.tempo_url.is_some() && args.target.is_none() && args.otlp_endpoint.is_none() {
-        return Err(Failure::Usage(
-            "--tempo-url names a backend that the stack of this process does not export to: \
-             add --otlp-endpoint URL to export there, or --target URL to load another stack"
-                .to_owned(),
-        ));
-    }
-    let stack = match args.target {
+    let settings = args.places.settings(ctx, OtelVariables::WithTarget)?;
+    let places = Places::new(&settings)?;
+    let stack = match places.target {
         Some(_) => None,
-        None => Some(start_stack(&args, ctx).await?),
+        None => Some(start_stack(&places, ctx).await?),
     };
-    let scene = Scene::new(&args, stack.as_ref()).await?;
+    let scene = Scene::new(&args, &places, stack.as_ref()).await?;
     let run = send(&scene.plan, ctx).await?;
     let audit = match &scene.tempo {
         Some(tempo) => Some(look_up(tempo, &scene.asked, &run, &args, ctx).await),
         None => None,
     };
     let kept = match (&stack, &scene.tempo, &audit) {
-        (Some(_), Some(tempo), Some(audit)) => keep_named(tempo, &run, audit, ctx).await,
+        (Some(_), Some(tempo), Some(audit)) => keep_named(tempo, &run, audit, &args, ctx).await,
         _ => false,
     };
     let dropped = match stack {
         Some(stack) => {
             let summary = stack.shutdown().await;
             // What matters is what the audited backend did not get.
-            Some(match args.otlp_endpoint {
-                Some(_) if args.tempo_url.is_some() => summary.mirrors.lost(),
+            Some(match places.mirror {
+                Some(_) if places.tempo.is_some() => summary.mirrors.lost(),
                 _ => summary.own.lost(),
             })
         }
@@ -151,7 +212,7 @@ pub async fn run(args: LoadArgs, ctx: &Ctx) -> Result<Exit, Failure> {
         run,
         Facts {
             target: scene.plan.target.to_string(),
-            embedded: args.target.is_none(),
+            embedded: places.target.is_none(),
             tempo_url: scene.tempo.as_ref().map(|tempo| tempo.base().to_string()),
             count: scene.plan.count,
             duration_s: args.duration.map(|duration| duration.as_secs_f64()),
@@ -197,11 +258,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(args: &LoadArgs, stack: Option<&Stack>) -> Result<Self, Failure> {
+    async fn new(args: &LoadArgs, places: &Places, stack: Option<&Stack>) -> Result<Self, Failure> {
         let unusable = |what: &str, url: &str, error: &dyn std::fmt::Display| {
             Failure::CouldNotRun(format!("{what} {url} cannot be used: {error}"))
         };
-        let target = match (&args.target, stack) {
+        let target = match (&places.target, stack) {
             (Some(target), _) => target.clone(),
             (None, Some(stack)) => {
                 let url = &stack.urls().frontend;
@@ -210,7 +271,7 @@ impl Scene {
             }
             (None, None) => unreachable!("without a target there is a stack"),
         };
-        let tempo_url = match (&args.tempo_url, stack) {
+        let tempo_url = match (&places.tempo, stack) {
             (Some(url), _) => Some(url.clone()),
             (None, Some(stack)) => {
                 let url = &stack.urls().tempo;
@@ -223,7 +284,7 @@ impl Scene {
         };
         let tempo = match tempo_url {
             Some(url) => Some(
-                Tempo::open(url.clone())
+                Tempo::open_with(url.clone(), places.headers.clone())
                     .await
                     .map_err(|error| unusable("the trace backend", &url.to_string(), &error))?,
             ),
@@ -261,12 +322,12 @@ impl Scene {
     }
 }
 
-async fn start_stack(args: &LoadArgs, ctx: &Ctx) -> Result<Stack, Failure> {
+async fn start_stack(places: &Places, ctx: &Ctx) -> Result<Stack, Failure> {
     let mut config = StackConfig::from_env(&|name| ctx.env(name))
         .map_err(|error| Failure::Usage(error.to_string()))?;
-    if let Some(url) = &args.otlp_endpoint {
+    if let Some((place, url)) = &places.mirror {
         config
-            .export_also_to("--otlp-endpoint", url.as_str())
+            .export_also_to(place, url.as_str())
             .map_err(|error| Failure::Usage(error.to_string()))?;
     }
     note_ignored(&config, ctx);
@@ -344,15 +405,23 @@ async fn watch<T>(
     }
 }
 
-/// Keeps the traces that the report will name, so that `tdemo trace` finds them
-/// when the store of this process has gone. Tells whether it did.
-async fn keep_named(tempo: &Tempo, run: &Run, audit: &Audit, ctx: &Ctx) -> bool {
+/// Keeps the traces that the report will name, and as many others as there is
+/// room for, so that `tdemo trace` finds them when the store of this process has
+/// gone. Tells whether it did.
+async fn keep_named(tempo: &Tempo, run: &Run, audit: &Audit, args: &LoadArgs, ctx: &Ctx) -> bool {
     let troubled = audit.problems.iter().map(|problem| problem.trace_id);
     let named: BTreeSet<TraceId> = run.tally.slowest.trace_ids().chain(troubled).collect();
+    let others = run.tally.traces.items().iter().map(|made| made.id);
+    let others = others.filter(|id| !named.contains(id));
     let mut traces = Vec::new();
-    for id in named {
+    for id in named.iter().copied().chain(others).take(saved::MAX_TRACES) {
         // What cannot be read has been counted by the audit.
         traces.extend(tempo.trace(id).await.ok().flatten());
+    }
+    if let Some(path) = &args.save
+        && let Err(error) = saved::write_file(path, &traces)
+    {
+        ctx.note(&format!("tdemo: --save {}: {error}", path.display()));
     }
     own::keep("load", &traces, ctx)
 }

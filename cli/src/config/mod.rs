@@ -177,7 +177,7 @@ pub enum ConfigError {
         known: Vec<String>,
     },
     /// A value cannot be used.
-    #[error("{place}: {value:?} {reason}")]
+    #[error("{place} {value:?}: {reason}")]
     BadValue {
         /// The flag, variable or key.
         place: String,

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::headers::HEADERS_VARIABLE;
 use super::{Chosen, ConfigError, Headers, Key, Origin, Peer, ProfileFile};
+use crate::load::target::{TargetError, parse_base};
 
 /// How OTLP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +201,7 @@ fn read(
         Key::AlloyUrl => settings.alloy_url = Some(http_url(chosen)?),
         Key::Tenant => {
             if HeaderValue::from_str(&chosen.text).is_err() {
-                return Err(bad(chosen, "has characters that a header cannot carry"));
+                return Err(bad(chosen, "it has characters that a header cannot carry"));
             }
             settings.tenant = Some(chosen.text.clone());
         }
@@ -222,24 +223,15 @@ fn bad(chosen: &Chosen, reason: &str) -> ConfigError {
 /// An absolute http or https URL without a password: what is chosen is shown
 /// by `tdemo config` and stands in reports.
 fn http_url(chosen: &Chosen) -> Result<Url, ConfigError> {
-    let url = Url::parse(&chosen.text).map_err(|error| {
-        bad(
-            chosen,
-            &format!("is no URL ({error}): write http://host:port"),
-        )
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad(chosen, "is neither http:// nor https://"));
-    }
-    if url.password().is_some() || !url.username().is_empty() {
-        // The value would be printed by the message, so it is not repeated.
-        return Err(ConfigError::BadHeader {
+    parse_base(&chosen.text).map_err(|error| match error {
+        // The message would print the value, password and all.
+        TargetError::Credentials => ConfigError::BadHeader {
             place: chosen.place(),
             reason: "a URL here carries no user or password: put an Authorization header into a --header-file"
                 .to_owned(),
-        });
-    }
-    Ok(url)
+        },
+        error => bad(chosen, &error.to_string()),
+    })
 }
 
 /// The traces variable names the full path for HTTP; the settings keep the base.
@@ -266,7 +258,7 @@ fn otlp_protocol(variable: &dyn Fn(&str) -> Option<String>) -> Result<OtlpProtoc
             .ok_or_else(|| ConfigError::BadValue {
                 place: place.to_owned(),
                 value,
-                reason: "is neither grpc nor http/protobuf".to_owned(),
+                reason: "it is neither grpc nor http/protobuf".to_owned(),
             }),
     }
 }
@@ -361,7 +353,7 @@ mod tests {
         let error = resolve_with(&flag, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "udp")], "", None);
         assert_eq!(
             error.unwrap_err().to_string(),
-            "OTEL_EXPORTER_OTLP_PROTOCOL: \"udp\" is neither grpc nor http/protobuf"
+            "OTEL_EXPORTER_OTLP_PROTOCOL \"udp\": it is neither grpc nor http/protobuf"
         );
     }
 
@@ -373,16 +365,17 @@ mod tests {
         };
         let empty = "[profile.f3s]\n";
         assert!(
-            line(&[(Key::TempoUrl, "tempo:3200")], &[], empty)
-                .starts_with("--tempo-url: \"tempo:3200\" is neither http")
+            line(&[(Key::TempoUrl, "tempo:3200")], &[], empty).starts_with(
+                "--tempo-url \"tempo:3200\": the scheme is missing: write http://tempo:3200"
+            )
         );
         assert!(
             line(&[], &[("TDEMO_LOKI_URL", "loki")], empty)
-                .starts_with("TDEMO_LOKI_URL: \"loki\" is no URL")
+                .starts_with("TDEMO_LOKI_URL \"loki\": the scheme is missing")
         );
         assert!(
-            line(&[], &[], "[profile.f3s]\nalloy-url = \"x\"\n")
-                .starts_with("tdemo.toml [profile.f3s] alloy-url: \"x\" is no URL")
+            line(&[], &[], "[profile.f3s]\nalloy-url = \"ftp://x\"\n")
+                .starts_with("tdemo.toml [profile.f3s] alloy-url \"ftp://x\": scheme")
         );
         let secret = line(&[(Key::TempoUrl, "http://me:s3cret@tempo")], &[], empty);
         assert!(!secret.contains("s3cret"), "{secret}");
