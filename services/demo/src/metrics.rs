@@ -22,7 +22,7 @@ use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
-use tdemo_telemetry::Telemetry;
+use tdemo_telemetry::{LedgerSnapshot, Telemetry};
 
 use crate::conventions::known_method;
 use crate::route::Route;
@@ -249,28 +249,40 @@ impl Metrics {
     }
 }
 
-/// What is read at each scrape instead of being kept: the span ledger and the requests in flight.
+/// What is read at each scrape instead of being kept: the ledgers of spans and log records and the requests in flight.
 #[derive(Debug)]
 struct Live {
     telemetry: Telemetry,
     in_flight: Arc<AtomicUsize>,
 }
 
+fn counts(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    ledger: &LedgerSnapshot,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (state, count) in [
+        ("started", ledger.started),
+        ("ended", ledger.ended),
+        ("exported", ledger.exported),
+        ("dropped", ledger.dropped),
+        ("failed", ledger.failed),
+    ] {
+        ConstCounter::new(count).encode(family.encode_family(&[("state", state)])?)?;
+    }
+    Ok(())
+}
+
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let ledger = self.telemetry.ledger();
+        let spans = self.telemetry.ledger();
         let help = "Spans by what became of them; ended = exported + dropped + failed + queued";
-        let mut spans =
-            encoder.encode_descriptor("tdemo_spans", help, None, MetricType::Counter)?;
-        for (state, count) in [
-            ("started", ledger.started),
-            ("ended", ledger.ended),
-            ("exported", ledger.exported),
-            ("dropped", ledger.dropped),
-            ("failed", ledger.failed),
-        ] {
-            ConstCounter::new(count).encode(spans.encode_family(&[("state", state)])?)?;
-        }
+        counts(&mut encoder, "tdemo_spans", help, &spans)?;
+        let records = self.telemetry.log_ledger();
+        let help = "Log records for export by what became of them; ended = exported + dropped + failed + queued";
+        counts(&mut encoder, "tdemo_log_records", help, &records)?;
         let mut gauge = |name, help, value: u64| {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)
@@ -278,7 +290,12 @@ impl Collector for Live {
         gauge(
             "tdemo_spans_queued",
             "Ended spans that wait for export or are being exported",
-            ledger.queued,
+            spans.queued,
+        )?;
+        gauge(
+            "tdemo_log_records_queued",
+            "Log records that wait for export or are being exported",
+            records.queued,
         )?;
         let in_flight = self.in_flight.load(Ordering::Relaxed) as u64;
         gauge(

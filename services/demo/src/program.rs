@@ -136,15 +136,16 @@ async fn serve(launch: Launch, telemetry: Telemetry) -> Result<(), Failure> {
         "{tier} has answered its last request"
     );
     let report = telemetry.shutdown(FLUSH_DEADLINE).await;
-    if report.ledger.failed > 0 || report.ledger.dropped > 0 {
-        let ledger = report.ledger;
-        say(
-            tier,
-            &format_args!(
-                "of {} spans, {} failed to be exported and {} were dropped",
-                ledger.ended, ledger.failed, ledger.dropped
-            ),
-        );
+    for (what, ledger) in [("spans", report.ledger), ("log records", report.log_ledger)] {
+        if ledger.failed > 0 || ledger.dropped > 0 {
+            say(
+                tier,
+                &format_args!(
+                    "of {} {what}, {} failed to be exported and {} were dropped",
+                    ledger.ended, ledger.failed, ledger.dropped
+                ),
+            );
+        }
     }
     Ok(())
 }
