@@ -1,10 +1,5 @@
 //! `tdemo config`, `tdemo completions` and `tdemo man` as a user runs them, and
 //! what holds of the help of every command.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
-)]
-
 mod support;
 
 use std::fs;

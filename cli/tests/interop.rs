@@ -93,9 +93,10 @@ fn find_json(dir: &Path) -> Option<Running> {
 }
 
 fn tool(variable: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .unwrap_or_else(|| panic!("{variable} must name the tool this test needs"))
+    std::env::var_os(variable).map_or_else(
+        || panic!("{variable} must name the tool this test needs"),
+        PathBuf::from,
+    )
 }
 
 #[tokio::test]

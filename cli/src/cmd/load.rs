@@ -1,22 +1,22 @@
 //! `tdemo load`: sends load to the demo or any URL and checks that each
 //! request's trace arrived whole. Called by `cmd`.
 
+mod places;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use http::HeaderMap;
 use tdemo_harness::{Stack, StackConfig};
 use tdemo_trace::{Tier, TraceId};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::connections::Connections;
 use super::own;
 use crate::audit::{self, Asked, Audit};
-use crate::config::{Chosen, Key, Origin, OtelVariables, Peer, Settings};
+use crate::config::OtelVariables;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::load::engine::{self, Run};
@@ -25,11 +25,11 @@ use crate::load::plan::{
 };
 use crate::load::report::{Facts, Report, Verdict};
 use crate::load::reservoir::Keep;
-use crate::load::target::Target;
 use crate::render;
 use crate::runtime_dir::RuntimeDir;
 use crate::saved;
-use crate::tempo::{Tempo, TempoUrl};
+use crate::tempo::Tempo;
+use places::Places;
 
 /// The longest duration that a flag takes.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -83,73 +83,6 @@ pub struct LoadArgs {
 
     #[command(flatten)]
     places: Connections,
-}
-
-/// Where a run goes, as flags, variables and profile say.
-struct Places {
-    /// What to load; a stack of this process where there is none.
-    target: Option<Target>,
-    /// The trace backend, where it is not that stack's own.
-    tempo: Option<TempoUrl>,
-    /// What the backend asks for: tenant, tokens.
-    headers: HeaderMap,
-    /// Where that stack exports as well, and which setting says so.
-    mirror: Option<(String, Url)>,
-}
-
-impl Places {
-    fn new(settings: &Settings) -> Result<Self, Failure> {
-        let flagged = |key| {
-            settings
-                .chosen(key)
-                .is_some_and(|chosen| chosen.origin == Origin::Flag)
-        };
-        let target = match settings.chosen(Key::Target) {
-            // The text and not the URL: a lone `/` at its end is a path.
-            Some(chosen) => Some(
-                chosen
-                    .text
-                    .parse::<Target>()
-                    .map_err(|error| Failure::Usage(format!("{}: {error}", chosen.place())))?,
-            ),
-            None => None,
-        };
-        if target.is_some() && flagged(Key::OtlpEndpoint) {
-            return Err(Failure::Usage(
-                "--otlp-endpoint is where the stack of this process exports as well, and --target \
-                 loads another one: leave out one of them"
-                    .to_owned(),
-            ));
-        }
-        let otlp = settings.otlp.as_ref().filter(|_| target.is_none());
-        if flagged(Key::TempoUrl) && target.is_none() && otlp.is_none() {
-            return Err(Failure::Usage(
-                "--tempo-url names a backend that the stack of this process does not export to: \
-                 add --otlp-endpoint URL to export there, or --target URL to load another stack"
-                    .to_owned(),
-            ));
-        }
-        let mirror = otlp.map(|otlp| {
-            let chosen = settings.chosen(Key::OtlpEndpoint);
-            let place = chosen.map_or_else(String::new, Chosen::place);
-            (place, otlp.endpoint.clone())
-        });
-        let tempo = match settings.chosen(Key::TempoUrl) {
-            Some(chosen) if target.is_some() || mirror.is_some() => Some(
-                chosen
-                    .text
-                    .parse()
-                    .map_err(|error| Failure::Usage(format!("{}: {error}", chosen.place())))?,
-            ),
-            _ => None,
-        };
-        Ok(Self {
-            target,
-            tempo,
-            headers: settings.headers_of(Peer::Tempo),
-            mirror,
-        })
-    }
 }
 
 fn positive(text: &str) -> Result<u64, String> {

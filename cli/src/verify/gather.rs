@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tdemo_telemetry::settings::ExporterSettings;
 use tdemo_trace::expect::Expectation;
-use tdemo_trace::facts::Fact;
 use tdemo_trace::{SpanId, Trace, TraceId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,20 +18,15 @@ use super::asked;
 use super::caller::OwnSpan;
 use super::counters;
 use super::errand::{self, Errand, Kind, Parent, Service};
-use super::evidence::{self, Counted, Evidence, Exchange, Read, Searched, Sent, Without};
+use super::evidence::{self, Counted, Evidence, Exchange, Read, Sent, Without};
 use super::logs::{self, Loki};
 use super::report::Group;
-use super::wait::{self, Pauses};
-use crate::tempo::{Tempo, Window};
+use super::search;
+use super::wait;
+use crate::tempo::Tempo;
 
 /// How long is listened for spans that should not come.
 const QUIET: Duration = Duration::from_millis(300);
-/// How long a search is waited for: Tempo 3 ends its searches 30 s before now.
-const SEARCH_WAIT: Duration = Duration::from_secs(60);
-/// More than this and an answer was cut: then each id is searched for itself.
-const SEARCH_LIMIT: usize = 500;
-/// How far before the run the searched window starts: clocks differ.
-const SEARCH_MARGIN_S: u64 = 60;
 /// How long the caller's own span may take to be exported.
 const OWN_SPAN_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -336,45 +330,7 @@ impl Run<'_> {
     }
 
     async fn search_all(&mut self, tempo: &Tempo) {
-        let own: Arc<BTreeSet<TraceId>> =
-            Arc::new(self.evidence.reads.iter().map(|read| read.id).collect());
-        let last_answer = self
-            .evidence
-            .exchanges
-            .iter()
-            .map(|exchange| exchange.done_unix_nanos)
-            .max()
-            .unwrap_or_default();
-        let start_s = self.evidence.started_unix_nanos / 1_000_000_000 - SEARCH_MARGIN_S;
-        let until = Instant::now() + SEARCH_WAIT;
-        let mut searches = JoinSet::new();
-        for (at, fact) in Fact::TAUGHT.into_iter().enumerate() {
-            let wanted = asked::must_find(&self.evidence, fact);
-            let (tempo, cut, own) = (tempo.clone(), self.cut.clone(), Arc::clone(&own));
-            searches.spawn(async move {
-                let search = Search {
-                    tempo,
-                    own,
-                    start_s,
-                };
-                let (found, all) = search.until_all(fact, &wanted, until, &cut).await;
-                let after = now_unix_nanos().saturating_sub(last_answer) as f64 / 1e6;
-                let (found, error) = match found {
-                    Ok(found) => (found.into_iter().collect(), None),
-                    Err(error) => (Vec::new(), Some(error)),
-                };
-                let result = Searched {
-                    query: fact.to_string(),
-                    found,
-                    all_after_ms: all.then_some(after),
-                    error,
-                };
-                (at, result)
-            });
-        }
-        let mut searches = searches.join_all().await;
-        searches.sort_by_key(|(at, _)| *at);
-        self.evidence.searches = searches.into_iter().map(|(_, searched)| searched).collect();
+        self.evidence.searches = search::all(tempo, &self.evidence, self.cut).await;
     }
 
     async fn read_logs(&mut self, loki: &Loki) {
@@ -404,58 +360,5 @@ fn made_up(flags: u8) -> Sent {
         span_id: SpanId(fastrand::u64(1..).to_be_bytes()),
         flags,
         exported: false,
-    }
-}
-
-struct Search {
-    tempo: Tempo,
-    own: Arc<BTreeSet<TraceId>>,
-    start_s: u64,
-}
-
-impl Search {
-    /// Asks until all of `wanted` are found; gives the run's own traces of the
-    /// last answer, and whether all were among them.
-    async fn until_all(
-        &self,
-        fact: Fact,
-        wanted: &BTreeSet<TraceId>,
-        until: Instant,
-        cut: &CancellationToken,
-    ) -> (Result<BTreeSet<TraceId>, String>, bool) {
-        let mut pauses = Pauses::until(until);
-        loop {
-            let found = self.once(fact).await;
-            let all = found.as_ref().is_ok_and(|found| found.is_superset(wanted));
-            if all || !pauses.next(cut).await {
-                return (found, all);
-            }
-        }
-    }
-
-    async fn once(&self, fact: Fact) -> Result<BTreeSet<TraceId>, String> {
-        let query = fact.to_string();
-        let found = self.ask(&query).await?;
-        if found.len() < SEARCH_LIMIT {
-            return Ok(found.intersection(&self.own).copied().collect());
-        }
-        // Others make traces here too, more than one answer holds.
-        let condition = query.trim_start_matches('{').trim_end_matches('}').trim();
-        let mut own = BTreeSet::new();
-        for id in self.own.iter() {
-            let query = format!("{{ {condition} && trace:id = \"{id}\" }}");
-            own.extend(self.ask(&query).await?.intersection(&self.own));
-        }
-        Ok(own)
-    }
-
-    async fn ask(&self, query: &str) -> Result<BTreeSet<TraceId>, String> {
-        let window = Window {
-            start_s: self.start_s,
-            end_s: now_unix_nanos() / 1_000_000_000 + 1,
-        };
-        let found = self.tempo.search(query, window, SEARCH_LIMIT).await;
-        let found = found.map_err(|error| error.to_string())?;
-        Ok(found.into_iter().map(|found| found.trace_id).collect())
     }
 }

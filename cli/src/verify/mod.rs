@@ -16,4 +16,5 @@ pub mod gather;
 pub mod judge;
 pub mod logs;
 pub mod report;
+mod search;
 pub mod wait;

@@ -44,7 +44,7 @@ async fn services_that_do_nothing_wrong_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_propagator_is_caught() {
-    fn elsewhere(groups: &mut Vec<ResourceSpans>) {
+    fn elsewhere(groups: &mut [ResourceSpans]) {
         for service in ["middleware", "backend"] {
             for span in spans_of(groups, service) {
                 span.trace_id[0] ^= 0x55;
@@ -110,7 +110,7 @@ async fn an_old_key_is_caught() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_span_is_caught() {
-    fn twice(groups: &mut Vec<ResourceSpans>) {
+    fn twice(groups: &mut [ResourceSpans]) {
         for group in groups {
             for scope in &mut group.scope_spans {
                 let mut copies = Vec::new();
@@ -136,7 +136,7 @@ async fn a_lost_parent_is_caught() {
         |groups| {
             retain(groups, "middleware", |span| {
                 span.kind != SpanKind::Server as i32
-            })
+            });
         },
         &["spans.set", "trace.arrived", "trace.orphans"],
     )

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{PATIENCE, code, tdemo, text};
 
 /// What the proxy does to the spans of one export.
-pub(crate) type Rewrite = fn(&mut Vec<ResourceSpans>);
+pub(crate) type Rewrite = fn(&mut [ResourceSpans]);
 
 /// Services whose spans are rewritten before they are stored.
 pub(crate) struct Site {
