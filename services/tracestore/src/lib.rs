@@ -7,6 +7,7 @@
 //! - [`model`]: how traces lie in memory.
 //! - [`wire`]: from the bytes of a request to checked records.
 //! - [`store`]: filling, evicting, snapshots.
+//! - [`tenants`]: which store a request is about.
 //! - [`traceql`]: the query language, and how it runs on the model.
 //! - [`logs`]: log records, as Loki keeps them, and LogQL.
 //! - [`byid`]: a trace put together again.
@@ -18,6 +19,7 @@ pub mod logs;
 pub mod model;
 pub mod settings;
 pub mod store;
+pub mod tenants;
 pub mod traceql;
 pub mod wire;
 
@@ -30,3 +32,4 @@ mod server;
 pub use api::run_api;
 pub use receiver::{MAX_REQUEST_BYTES, run_otlp_grpc, run_otlp_http};
 pub use store::{Limits, Stats, Store};
+pub use tenants::Tenants;

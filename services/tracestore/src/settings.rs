@@ -1,12 +1,14 @@
 //! Flags and variables of the `tracestore` binary; a flag wins over its variable, that over the default.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 
 use crate::logs::LogLimits;
-use crate::store::Limits;
+use crate::store::{Limits, Store};
+use crate::tenants::Tenants;
 
 /// Less than this holds no useful number of traces.
 const MIN_BYTES: u64 = 1024 * 1024;
@@ -101,9 +103,23 @@ pub struct Settings {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..)
     )]
     pub max_log_record_bytes: usize,
+
+    /// Keep the data of tenants apart: every request must name its tenant in X-Scope-OrgID. The
+    /// limits then are those of each tenant, of which there may be 16
+    #[arg(long, env = "TRACESTORE_MULTITENANCY")]
+    pub multitenancy: bool,
 }
 
 impl Settings {
+    /// The stores, empty: one for each tenant, or one for all.
+    pub fn stores(&self) -> Tenants {
+        if self.multitenancy {
+            Tenants::many(self.limits(), self.log_limits())
+        } else {
+            Arc::new(Store::with_logs(self.limits(), self.log_limits())).into()
+        }
+    }
+
     /// The bounds of the store.
     pub fn limits(&self) -> Limits {
         Limits {

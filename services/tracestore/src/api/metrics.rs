@@ -1,7 +1,6 @@
 //! `/metrics`: what came in and what is held, as `OpenMetrics` text. Names are Tempo's where Tempo counts the same thing.
 
 use std::fmt;
-use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use prometheus_client::collector::Collector;
@@ -12,17 +11,16 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::server::{Body, answer, plain_text};
-use crate::store::{RefusalReason, Store, Transport};
+use crate::store::{RefusalReason, Stats, Store, Transport};
+use crate::tenants::Tenant;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Tempo's name for the tenant when there are none.
-const TENANT: (&str, &str) = ("tenant", "single-tenant");
 /// Tempo's name for its OTLP receiver.
 const RECEIVER: (&str, &str) = ("receiver", "otlp/otlp_receiver");
 
-pub(super) fn metrics(store: &Arc<Store>) -> Response<Body> {
+pub(super) fn metrics(tenants: Vec<Tenant>) -> Response<Body> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(StoreMetrics(Arc::clone(store))));
+    registry.register_collector(Box::new(StoreMetrics(tenants)));
     let mut out = String::with_capacity(4096);
     match text::encode(&mut out, &registry) {
         Ok(()) => answer(StatusCode::OK, OPEN_METRICS, out),
@@ -34,34 +32,48 @@ pub(super) fn metrics(store: &Arc<Store>) -> Response<Body> {
 }
 
 /// Labels and what is counted under them.
-type Value<const N: usize> = ([(&'static str, &'static str); N], u64);
+type Value<'a, const N: usize> = ([(&'static str, &'a str); N], u64);
 
 #[derive(Debug)]
-struct StoreMetrics(Arc<Store>);
+struct StoreMetrics(Vec<Tenant>);
 
 impl Collector for StoreMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = self.0.stats();
-        let counters = self.0.counters();
-        let limits = self.0.limits();
-        let by_transport = |count: &dyn Fn(Transport) -> u64| {
+        let all: Vec<(&str, &Store, Stats)> = self
+            .0
+            .iter()
+            .map(|tenant| (&*tenant.name, &*tenant.store, tenant.store.stats()))
+            .collect();
+        let sum = |count: &dyn Fn(&Store, &Stats) -> u64| {
+            all.iter()
+                .map(|(_, store, stats)| count(store, stats))
+                .sum::<u64>()
+        };
+        let by_transport = |count: &dyn Fn(&Store, Transport) -> u64| {
             Transport::ALL.map(|transport| {
                 (
                     [RECEIVER, ("transport", transport.name())],
-                    count(transport),
+                    sum(&|store, _| count(store, transport)),
                 )
             })
         };
+        let by_tenant = |count: &dyn Fn(&Store, &Stats) -> u64| {
+            let mut values = Vec::with_capacity(all.len());
+            for (name, store, stats) in &all {
+                values.push(([("tenant", *name)], count(store, stats)));
+            }
+            values
+        };
 
         // Tempo's have no `_total`, which OpenMetrics asks of a counter: so these are gauges by name.
-        let accepted = by_transport(&|transport| counters.accepted_spans(transport));
+        let accepted = by_transport(&|store, transport| store.counters().accepted_spans(transport));
         gauges(
             &mut encoder,
             "tempo_receiver_accepted_spans",
             "Spans taken by the OTLP receivers",
             &accepted,
         )?;
-        let refused = by_transport(&|transport| counters.refused_spans(transport));
+        let refused = by_transport(&|store, transport| store.counters().refused_spans(transport));
         gauges(
             &mut encoder,
             "tempo_receiver_refused_spans",
@@ -69,40 +81,37 @@ impl Collector for StoreMetrics {
             &refused,
         )?;
 
-        let received = [([TENANT], counters.received_spans())];
+        let received = by_tenant(&|store, _| store.counters().received_spans());
         totals(
             &mut encoder,
             "tempo_distributor_spans_received",
             "Spans received, refused ones too",
             &received,
         )?;
-        let bytes = [([TENANT], counters.received_bytes())];
+        let bytes = by_tenant(&|store, _| store.counters().received_bytes());
         totals(
             &mut encoder,
             "tempo_distributor_bytes_received",
             "Bytes of the requests taken, unpacked",
             &bytes,
         )?;
-        let created = [([TENANT], stats.traces_created)];
+        let created = by_tenant(&|_, stats| stats.traces_created);
         totals(
             &mut encoder,
             "tempo_live_store_traces_created",
             "Traces begun",
             &created,
         )?;
-        let mut discarded: Vec<_> = RefusalReason::ALL
-            .into_iter()
-            .map(|reason| {
-                (
-                    [("reason", reason.name()), TENANT],
-                    counters.refused_for(reason),
-                )
-            })
-            .collect();
-        discarded.push((
-            [("reason", "trace_too_large"), TENANT],
-            stats.spans_too_large,
-        ));
+        let mut discarded = Vec::new();
+        for (name, store, stats) in &all {
+            let tenant = ("tenant", *name);
+            for reason in RefusalReason::ALL {
+                let count = store.counters().refused_for(reason);
+                discarded.push(([("reason", reason.name()), tenant], count));
+            }
+            let too_large = [("reason", "trace_too_large"), tenant];
+            discarded.push((too_large, stats.spans_too_large));
+        }
         totals(
             &mut encoder,
             "tempo_discarded_spans",
@@ -111,18 +120,30 @@ impl Collector for StoreMetrics {
         )?;
 
         for (name, help, value) in [
-            ("tracestore_traces", "Traces held", stats.traces),
+            (
+                "tracestore_traces",
+                "Traces held",
+                sum(&|_, stats| stats.traces),
+            ),
             (
                 "tracestore_traces_limit",
                 "Traces that may be held",
-                limits.max_traces as u64,
+                sum(&|store, _| store.limits().max_traces as u64),
             ),
-            ("tracestore_spans", "Spans held", stats.spans),
-            ("tracestore_bytes", "Bytes held", stats.bytes),
+            (
+                "tracestore_spans",
+                "Spans held",
+                sum(&|_, stats| stats.spans),
+            ),
+            (
+                "tracestore_bytes",
+                "Bytes held",
+                sum(&|_, stats| stats.bytes),
+            ),
             (
                 "tracestore_bytes_limit",
                 "Bytes that may be held",
-                limits.max_bytes as u64,
+                sum(&|store, _| store.limits().max_bytes as u64),
             ),
         ] {
             gauges(&mut encoder, name, help, &[([], value)])?;
@@ -131,49 +152,54 @@ impl Collector for StoreMetrics {
             (
                 "tracestore_spans_stored",
                 "Spans stored",
-                stats.spans_stored,
+                sum(&|_, stats| stats.spans_stored),
             ),
             (
                 "tracestore_spans_duplicate",
                 "Spans that were there already",
-                stats.spans_duplicate,
+                sum(&|_, stats| stats.spans_duplicate),
             ),
             (
                 "tracestore_traces_evicted",
                 "Traces evicted to make room, oldest first",
-                stats.traces_evicted,
+                sum(&|_, stats| stats.traces_evicted),
             ),
             (
                 "tracestore_spans_evicted",
                 "Spans of evicted traces",
-                stats.spans_evicted,
+                sum(&|_, stats| stats.spans_evicted),
             ),
         ] {
             totals(&mut encoder, name, help, &[([], value)])?;
         }
-        encode_logs(&mut encoder, &self.0)
+        encode_logs(&mut encoder, &sum)
     }
 }
 
-fn encode_logs(encoder: &mut DescriptorEncoder<'_>, store: &Store) -> fmt::Result {
-    let stats = store.logs().stats();
-    let limits = store.logs().limits();
+/// What is summed up over all stores.
+type Sum<'a> = dyn Fn(&dyn Fn(&Store, &Stats) -> u64) -> u64 + 'a;
+
+fn encode_logs(encoder: &mut DescriptorEncoder<'_>, sum: &Sum<'_>) -> fmt::Result {
     for (name, help, value) in [
-        ("tracestore_log_records", "Log records held", stats.held),
+        (
+            "tracestore_log_records",
+            "Log records held",
+            sum(&|store, _| store.logs().stats().held),
+        ),
         (
             "tracestore_log_records_limit",
             "Log records that may be held",
-            limits.max_records as u64,
+            sum(&|store, _| store.logs().limits().max_records as u64),
         ),
         (
             "tracestore_log_bytes",
             "Bytes of log records held",
-            stats.bytes,
+            sum(&|store, _| store.logs().stats().bytes),
         ),
         (
             "tracestore_log_bytes_limit",
             "Bytes of log records that may be held",
-            limits.max_bytes as u64,
+            sum(&|store, _| store.logs().limits().max_bytes as u64),
         ),
     ] {
         gauges(encoder, name, help, &[([], value)])?;
@@ -182,22 +208,22 @@ fn encode_logs(encoder: &mut DescriptorEncoder<'_>, store: &Store) -> fmt::Resul
         (
             "tracestore_log_records_received",
             "Log records received, those not kept too",
-            stats.received,
+            sum(&|store, _| store.logs().stats().received),
         ),
         (
             "tracestore_log_records_duplicate",
             "Log records that were there already",
-            stats.duplicate,
+            sum(&|store, _| store.logs().stats().duplicate),
         ),
         (
             "tracestore_log_records_too_large",
             "Log records refused for their size",
-            stats.too_large,
+            sum(&|store, _| store.logs().stats().too_large),
         ),
         (
             "tracestore_log_records_evicted",
             "Log records evicted to make room, oldest first",
-            stats.evicted,
+            sum(&|store, _| store.logs().stats().evicted),
         ),
     ] {
         totals(encoder, name, help, &[([], value)])?;
@@ -209,7 +235,7 @@ fn gauges<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    values: &[Value<N>],
+    values: &[Value<'_, N>],
 ) -> fmt::Result {
     write(
         encoder,
@@ -226,7 +252,7 @@ fn totals<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    values: &[Value<N>],
+    values: &[Value<'_, N>],
 ) -> fmt::Result {
     write(
         encoder,
@@ -243,7 +269,7 @@ fn write<const N: usize>(
     name: &str,
     help: &str,
     metric_type: MetricType,
-    values: &[Value<N>],
+    values: &[Value<'_, N>],
     encode: impl Fn(u64, MetricEncoder<'_>) -> fmt::Result,
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, metric_type)?;

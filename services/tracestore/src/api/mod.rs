@@ -24,7 +24,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{self, Body, Protocol, plain_text};
-use crate::store::{Snapshot, Store};
+use crate::store::Snapshot;
+use crate::tenants::{Tenant, TenantError, Tenants};
 use loki::Loki;
 
 const JSON: &str = "application/json";
@@ -35,12 +36,12 @@ const SEARCH_TURN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers Tempo's HTTP API, and Loki's under `/loki/`, until `shutdown`, then lets requests in flight finish.
 pub async fn run_api(
     listener: TcpListener,
-    store: Arc<Store>,
+    stores: impl Into<Tenants>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let api = Arc::new(Api {
-        loki: Loki::new(Arc::clone(store.logs()), shutdown.clone()),
-        store,
+        loki: Loki::new(shutdown.clone()),
+        stores: stores.into(),
         searches: Arc::new(Semaphore::new(
             std::thread::available_parallelism().map_or(1, NonZero::get),
         )),
@@ -50,11 +51,15 @@ pub async fn run_api(
     let served = server::serve(listener, Protocol::Http1, shutdown, move |request| {
         let api = Arc::clone(&routes);
         async move {
-            if request.uri().path().starts_with(loki::PREFIX) {
-                api.loki.handle(request).await
+            let answered = if request.uri().path().starts_with(loki::PREFIX) {
+                match api.stores.logs_to_read(request.headers()) {
+                    Ok(logs) => Ok(api.loki.handle(logs, request).await),
+                    Err(error) => Err(error),
+                }
             } else {
                 api.route(&request).await
-            }
+            };
+            answered.unwrap_or_else(|error| plain_text(error.http_status(), error.to_string()))
         }
     })
     .await;
@@ -65,14 +70,14 @@ pub async fn run_api(
 /// What the routes share.
 struct Api {
     loki: Loki,
-    store: Arc<Store>,
+    stores: Tenants,
     /// Turns for searches.
     searches: Arc<Semaphore>,
     stopping: CancellationToken,
 }
 
 impl Api {
-    async fn route(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn route(&self, request: &Request<Incoming>) -> Result<Response<Body>, TenantError> {
         let path = request.uri().path().trim_start_matches('/');
         let segments: Vec<&str> = path.split('/').collect();
         let query = request.uri().query().unwrap_or_default();
@@ -81,39 +86,47 @@ impl Api {
             let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "");
             let allowed = HeaderValue::from_static("GET, HEAD");
             response.headers_mut().insert(header::ALLOW, allowed);
-            return response;
+            return Ok(response);
         }
         match segments.as_slice() {
-            ["ready"] => status::ready(self.stopping.is_cancelled()),
-            ["metrics"] => metrics::metrics(&self.store),
-            ["api", "echo"] => status::echo(),
-            ["api", "status", "buildinfo"] => status::build_info(),
-            ["api", "traces", id] => traces::v1(&self.store, &decoded(id), query, accept),
-            ["api", "v2", "traces", id] => traces::v2(&self.store, &decoded(id), query, accept),
+            ["ready"] => return Ok(status::ready(self.stopping.is_cancelled())),
+            ["metrics"] => return Ok(metrics::metrics(self.stores.all())),
+            ["api", "echo"] => return Ok(status::echo()),
+            ["api", "status", "buildinfo"] => return Ok(status::build_info()),
+            _ => {}
+        }
+        let from = self.stores.to_read(request.headers())?;
+        Ok(match segments.as_slice() {
+            ["api", "traces", id] => traces::v1(&from, &decoded(id), query, accept),
+            ["api", "v2", "traces", id] => traces::v2(&from, &decoded(id), query, accept),
             ["api", "search"] => {
-                self.search(query, move |all, q| search::search(all, q, accept))
+                self.search(from, query, move |all, q| search::search(all, q, accept))
                     .await
             }
             ["api", "search", "tags"] => {
-                self.search(query, move |all, q| tags::names_v1(all, q, accept))
+                self.search(from, query, move |all, q| tags::names_v1(all, q, accept))
                     .await
             }
             ["api", "v2", "search", "tags"] => {
-                self.search(query, move |all, q| tags::names_v2(all, q, accept))
+                self.search(from, query, move |all, q| tags::names_v2(all, q, accept))
                     .await
             }
             ["api", "search", "tag", tag @ .., "values"] if tag.concat() != "" => {
                 let tag = decoded(&tag.join("/"));
-                self.search(query, move |all, q| tags::values_v1(all, &tag, q, accept))
-                    .await
+                self.search(from, query, move |all, q| {
+                    tags::values_v1(all, &tag, q, accept)
+                })
+                .await
             }
             ["api", "v2", "search", "tag", tag @ .., "values"] if tag.concat() != "" => {
                 let tag = decoded(&tag.join("/"));
-                self.search(query, move |all, q| tags::values_v2(all, &tag, q, accept))
-                    .await
+                self.search(from, query, move |all, q| {
+                    tags::values_v2(all, &tag, q, accept)
+                })
+                .await
             }
             _ => plain_text(StatusCode::NOT_FOUND, "404 page not found\n"),
-        }
+        })
     }
 }
 
@@ -122,6 +135,7 @@ impl Api {
     /// there are processors.
     async fn search(
         &self,
+        from: Vec<Tenant>,
         query: &str,
         search: impl FnOnce(&Snapshot, &str) -> Response<Body> + Send + 'static,
     ) -> Response<Body> {
@@ -136,11 +150,15 @@ impl Api {
                 "too many searches at a time; try again later\n",
             );
         };
-        let (store, query) = (Arc::clone(&self.store), query.to_owned());
+        let query = query.to_owned();
         let searched = tokio::task::spawn_blocking(move || {
             // Kept until the work is done, even if the client has gone away.
             let _turn = turn;
-            search(&store.snapshot(), &query)
+            let snapshots = from
+                .into_iter()
+                .map(|tenant| tenant.store.snapshot().chunks);
+            let chunks = snapshots.flatten().collect();
+            search(&Snapshot { chunks }, &query)
         });
         searched.await.unwrap_or_else(|_| {
             plain_text(

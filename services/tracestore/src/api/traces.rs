@@ -1,19 +1,22 @@
 //! Traces by id: `/api/traces/{id}` and `/api/v2/traces/{id}`, as JSON or protobuf.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 
 use super::Accept;
 use crate::byid::{self, Found};
+use crate::model::{Chunk, Slot};
 use crate::server::{Body, answer, plain_text};
-use crate::store::Store;
+use crate::tenants::Tenant;
 
 /// Tempo's first form: an unknown id is 404, a trace of which spans were refused 422.
-pub(super) fn v1(store: &Store, id: &str, query: &str, accept: Accept) -> Response<Body> {
+pub(super) fn v1(stores: &[Tenant], id: &str, query: &str, accept: Accept) -> Response<Body> {
     let trace_id = match check(id, query) {
         Ok(trace_id) => trace_id,
         Err(message) => return plain_text(StatusCode::BAD_REQUEST, message),
     };
-    let Some((chunk, slot)) = store.find(trace_id) else {
+    let Some((chunk, slot)) = find(stores, trace_id) else {
         return Response::builder()
             .status(StatusCode::NOT_FOUND)
             .body(crate::server::full(""))
@@ -31,18 +34,25 @@ pub(super) fn v1(store: &Store, id: &str, query: &str, accept: Accept) -> Respon
 }
 
 /// Tempo's second form: an unknown id is an empty trace, a trace of which spans were refused is marked as partial.
-pub(super) fn v2(store: &Store, id: &str, query: &str, accept: Accept) -> Response<Body> {
+pub(super) fn v2(stores: &[Tenant], id: &str, query: &str, accept: Accept) -> Response<Body> {
     let trace_id = match check(id, query) {
         Ok(trace_id) => trace_id,
         Err(message) => return plain_text(StatusCode::BAD_REQUEST, message),
     };
-    let held = store.find(trace_id);
+    let held = find(stores, trace_id);
     let found = held.as_ref().map(|(chunk, slot)| Found::new(chunk, *slot));
     let body = match accept {
         Accept::Json => byid::json_v2(found.as_ref()),
         Accept::Protobuf => byid::protobuf_v2(found.as_ref()),
     };
     answer(StatusCode::OK, accept.content_type(), body)
+}
+
+/// The trace with the first of the tenants that has it.
+fn find(tenants: &[Tenant], trace_id: u128) -> Option<(Arc<Chunk>, Slot)> {
+    tenants
+        .iter()
+        .find_map(|tenant| tenant.store.find(trace_id))
 }
 
 /// Checks id and time range. The range is not applied: in Tempo it says which blocks to look into, and here there are none.

@@ -3,12 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
 use tdemo_tracestore::settings::Settings;
-use tdemo_tracestore::{Store, run_api, run_otlp_grpc, run_otlp_http};
+use tdemo_tracestore::{run_api, run_otlp_grpc, run_otlp_http};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -52,16 +51,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         "tracestore is ready"
     );
 
-    let store = Arc::new(Store::with_logs(settings.limits(), settings.log_limits()));
+    let stores = settings.stores();
     let stop_receiving = CancellationToken::new();
     let stop_answering = CancellationToken::new();
-    let api = tokio::spawn(run_api(tempo, Arc::clone(&store), stop_answering.clone()));
+    let api = tokio::spawn(run_api(tempo, stores.clone(), stop_answering.clone()));
     let receivers = tokio::spawn({
-        let (store, stop) = (Arc::clone(&store), stop_receiving.clone());
+        let (stores, stop) = (stores.clone(), stop_receiving.clone());
         async move {
             tokio::try_join!(
-                run_otlp_grpc(grpc, Arc::clone(&store), stop.clone()),
-                run_otlp_http(http, store, stop),
+                run_otlp_grpc(grpc, stores.clone(), stop.clone()),
+                run_otlp_http(http, stores, stop),
             )
         }
     });
@@ -72,18 +71,20 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     receivers.await.context("a receiver failed")??;
     stop_answering.cancel();
     api.await.context("the API failed")??;
-    let stats = store.stats();
-    let logs = store.logs().stats();
-    tracing::info!(
-        traces = stats.traces,
-        spans = stats.spans,
-        evicted_traces = stats.traces_evicted,
-        refused_spans = stats.spans_too_large,
-        log_records = logs.held,
-        evicted_log_records = logs.evicted,
-        refused_log_records = logs.too_large,
-        "stopped"
-    );
+    for store in stores.stores() {
+        let stats = store.stats();
+        let logs = store.logs().stats();
+        tracing::info!(
+            traces = stats.traces,
+            spans = stats.spans,
+            evicted_traces = stats.traces_evicted,
+            refused_spans = stats.spans_too_large,
+            log_records = logs.held,
+            evicted_log_records = logs.evicted,
+            refused_log_records = logs.too_large,
+            "stopped"
+        );
+    }
     Ok(())
 }
 

@@ -15,6 +15,8 @@ use tonic::{Code, Status};
 use super::body::{BodyError, Metered};
 use super::{Encoding, MAX_REQUEST_BYTES, Receiver, Refusal, Signal};
 use crate::server::Body;
+use crate::store::Store;
+use crate::tenants::TenantError;
 
 const TRACES_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const LOGS_PATH: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -27,10 +29,18 @@ pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) 
     };
     let response = if let Some(signal) = signal {
         let request = request.map(|body| Metered::new(body, &receiver.budget).map_err(body_status));
+        let store = receiver.stores.to_write(request.headers());
         let mut response = Grpc::new(RawCodec)
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .unary(Export { receiver, signal }, request)
+            .unary(
+                Export {
+                    receiver,
+                    store,
+                    signal,
+                },
+                request,
+            )
             .await;
         not_retryable_when_too_large(&mut response);
         response
@@ -66,6 +76,7 @@ fn not_retryable_when_too_large(response: &mut Response<tonic::body::Body>) {
 
 struct Export {
     receiver: Arc<Receiver>,
+    store: Result<Arc<Store>, TenantError>,
     signal: Signal,
 }
 
@@ -76,11 +87,18 @@ impl UnaryService<Bytes> for Export {
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let receiver = Arc::clone(&self.receiver);
         let signal = self.signal;
+        let store = self.store.clone();
         Box::pin(async move {
-            match receiver
-                .store(signal, Encoding::Protobuf, request.into_inner())
-                .await
-            {
+            let stored = match store {
+                Ok(store) => {
+                    let request = request.into_inner();
+                    receiver
+                        .store(store, signal, Encoding::Protobuf, request)
+                        .await
+                }
+                Err(error) => Err(error.into()),
+            };
+            match stored {
                 Ok(taken) => Ok(tonic::Response::new(taken.body(Encoding::Protobuf))),
                 Err(refusal) => Err(Status::new(refusal.grpc_code(), refusal.to_string())),
             }

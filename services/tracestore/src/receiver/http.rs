@@ -55,6 +55,7 @@ async fn export(
     encoding: Encoding,
     request: Request<Incoming>,
 ) -> Result<Taken, Refusal> {
+    let store = receiver.stores.to_write(request.headers())?;
     let packing = packing(request.headers())?;
     let (packed, _held) = read_whole(Metered::new(request.into_body(), &receiver.budget)).await?;
     let body = if packing == Packing::None {
@@ -65,7 +66,7 @@ async fn export(
             .work(packed.len() * 8, move || unpack(packing, packed))
             .await?
     };
-    receiver.store(signal, encoding, body).await
+    receiver.store(store, signal, encoding, body).await
 }
 
 fn encoding(headers: &HeaderMap) -> Option<Encoding> {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::logs::{LogStore, OtlpLogsError};
 use crate::server::{Protocol, serve};
 use crate::store::{RefusalReason, Store, Transport};
+use crate::tenants::{TenantError, Tenants};
 use crate::wire::{self, WireError};
 use body::Budget;
 use taken::Taken;
@@ -43,10 +44,10 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Receives OTLP/gRPC until `shutdown`, then lets requests in flight finish.
 pub async fn run_otlp_grpc(
     listener: TcpListener,
-    store: Arc<Store>,
+    stores: impl Into<Tenants>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let receiver = Arc::new(Receiver::new(store, Transport::Grpc));
+    let receiver = Arc::new(Receiver::new(stores.into(), Transport::Grpc));
     serve(listener, Protocol::Http2, shutdown, move |request| {
         grpc::handle(Arc::clone(&receiver), request)
     })
@@ -56,10 +57,10 @@ pub async fn run_otlp_grpc(
 /// Receives OTLP/HTTP, protobuf and JSON, until `shutdown`, then lets requests in flight finish.
 pub async fn run_otlp_http(
     listener: TcpListener,
-    store: Arc<Store>,
+    stores: impl Into<Tenants>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let receiver = Arc::new(Receiver::new(store, Transport::Http));
+    let receiver = Arc::new(Receiver::new(stores.into(), Transport::Http));
     serve(listener, Protocol::Http1, shutdown, move |request| {
         http::handle(Arc::clone(&receiver), request)
     })
@@ -69,7 +70,7 @@ pub async fn run_otlp_http(
 /// What the requests of one listener share.
 #[derive(Debug)]
 struct Receiver {
-    store: Arc<Store>,
+    stores: Tenants,
     transport: Transport,
     budget: Budget,
     large: Arc<Semaphore>,
@@ -100,6 +101,8 @@ enum Refusal {
     LogsWire(#[from] prost::DecodeError),
     #[error("{0}")]
     Logs(#[from] OtlpLogsError),
+    #[error("{0}")]
+    Tenant(#[from] TenantError),
     #[error("the store is overloaded: too much is being received at once; try again later")]
     Overload,
     #[error("the request takes more than {MAX_REQUEST_BYTES} bytes")]
@@ -115,9 +118,9 @@ enum Refusal {
 }
 
 impl Receiver {
-    fn new(store: Arc<Store>, transport: Transport) -> Self {
+    fn new(stores: Tenants, transport: Transport) -> Self {
         Receiver {
-            store,
+            stores,
             transport,
             budget: Budget::new(MAX_BYTES_IN_FLIGHT),
             large: Arc::new(Semaphore::new(MAX_LARGE)),
@@ -148,14 +151,14 @@ impl Receiver {
             .unwrap_or(Err(Refusal::Panicked))
     }
 
-    /// Stores a request, already unpacked.
+    /// Stores a tenant's request, already unpacked.
     async fn store(
         &self,
+        store: Arc<Store>,
         signal: Signal,
         encoding: Encoding,
         request: Bytes,
     ) -> Result<Taken, Refusal> {
-        let store = Arc::clone(&self.store);
         let transport = self.transport;
         self.work(request.len(), move || match signal {
             Signal::Traces => store_traces(&store, transport, encoding, &request),

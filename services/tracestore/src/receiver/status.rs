@@ -8,6 +8,7 @@ use tonic::Code;
 
 use super::{Encoding, Refusal};
 use crate::model::pb::{put_bytes_field, put_varint_field};
+use crate::tenants::TenantError;
 
 impl Refusal {
     pub(super) fn http_status(&self) -> StatusCode {
@@ -19,6 +20,7 @@ impl Refusal {
             | Refusal::Unpack(_)
             | Refusal::UnknownPacking(_)
             | Refusal::Body(_) => StatusCode::BAD_REQUEST,
+            Refusal::Tenant(error) => error.http_status(),
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Overload => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -37,7 +39,11 @@ impl Refusal {
             | Refusal::Unpack(_)
             | Refusal::UnknownPacking(_)
             | Refusal::Body(_) => Code::InvalidArgument,
-            Refusal::TooLarge => Code::ResourceExhausted,
+            Refusal::Tenant(TenantError::Missing) => Code::Unauthenticated,
+            Refusal::Tenant(TenantError::Invalid(_) | TenantError::Several) => {
+                Code::InvalidArgument
+            }
+            Refusal::Tenant(TenantError::TooMany) | Refusal::TooLarge => Code::ResourceExhausted,
             Refusal::Overload => Code::Unavailable,
         }
     }

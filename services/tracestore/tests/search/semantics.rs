@@ -360,7 +360,10 @@ fn scopes_say_where_to_look() {
         ("{ instrumentation:name = \"db-lib\" }", "serve query"),
         ("{ instrumentation:version != \"1.2\" }", ""),
         ("{ link.why = \"retry\" }", "call"),
-        ("{ link:traceID = \"20202020202020202020202020202\" }", "call"),
+        (
+            "{ link:traceID = \"20202020202020202020202020202\" }",
+            "call",
+        ),
         ("{ link:spanID = \"0202020202020202\" }", "call"),
         ("{ span.zone = resource.zone }", ""),
         ("{ span.n < resource.n }", "entry call"),

@@ -45,7 +45,6 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the routes share.
 #[derive(Debug)]
 pub(super) struct Loki {
-    logs: Arc<LogStore>,
     queries: Semaphore,
     tails: tail::Tails,
 }
@@ -92,9 +91,8 @@ impl From<String> for Refusal {
 
 impl Loki {
     /// The routes over a log store, until `stopping`.
-    pub(super) fn new(logs: Arc<LogStore>, stopping: CancellationToken) -> Self {
+    pub(super) fn new(stopping: CancellationToken) -> Self {
         Self {
-            logs,
             queries: Semaphore::new(MAX_QUERIES),
             tails: tail::Tails::new(stopping),
         }
@@ -105,8 +103,12 @@ impl Loki {
         self.tails.finish().await;
     }
 
-    /// Answers a request whose path begins with [`PREFIX`].
-    pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    /// Answers a request whose path begins with [`PREFIX`] from these log records.
+    pub(super) async fn handle(
+        &self,
+        logs: Arc<LogStore>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let path = request
             .uri()
             .path()
@@ -121,7 +123,7 @@ impl Loki {
         if !methods.split(", ").any(|allowed| allowed == method) {
             return not_allowed(methods);
         }
-        let result = self.route(&segments, request).await;
+        let result = self.route(&segments, logs, request).await;
         result.unwrap_or_else(|refusal| {
             let mut response = plain_text(refusal.status(), refusal.to_string());
             let nosniff = HeaderValue::from_static("nosniff");
@@ -135,34 +137,39 @@ impl Loki {
     async fn route(
         &self,
         segments: &[&str],
+        logs: Arc<LogStore>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Refusal> {
         if segments == ["tail"] {
-            return self.tails.open(&self.logs, request);
+            return self.tails.open(&logs, request);
         }
         let form = label_form(request.headers());
         let params = read_params(request).await?;
         let body = match segments {
-            ["query_range"] => self.query_range(&params, form).await?,
+            ["query_range"] => self.query_range(logs, &params, form).await?,
             ["query"] => instant(&params)?,
-            ["labels" | "label"] => self.labels(params, None).await?,
+            ["labels" | "label"] => self.labels(logs, params, None).await?,
             ["label", name, _] => {
                 let name = super::decoded(name);
-                self.labels(params, Some(name)).await?
+                self.labels(logs, params, Some(name)).await?
             }
-            ["series"] => self.series(params).await?,
+            ["series"] => self.series(logs, params).await?,
             _ => return Ok(super::status::build_info()),
         };
         Ok(answer(StatusCode::OK, JSON, body))
     }
 
-    async fn query_range(&self, params: &Params, form: LabelForm) -> Result<Vec<u8>, Refusal> {
+    async fn query_range(
+        &self,
+        logs: Arc<LogStore>,
+        params: &Params,
+        form: LabelForm,
+    ) -> Result<Vec<u8>, Refusal> {
         let (start, end) = params.bounds(params::now())?;
         let limit = params.limit()?;
         let direction = params.direction()?;
         params.no_interval()?;
         let pipeline = logql::compile(params.query())?;
-        let logs = Arc::clone(&self.logs);
         self.in_turn(move || {
             let began = Instant::now();
             let query = LogQuery {
@@ -179,10 +186,14 @@ impl Loki {
     }
 
     /// The names of labels, or the values of one.
-    async fn labels(&self, params: Params, name: Option<String>) -> Result<Vec<u8>, Refusal> {
+    async fn labels(
+        &self,
+        logs: Arc<LogStore>,
+        params: Params,
+        name: Option<String>,
+    ) -> Result<Vec<u8>, Refusal> {
         let (start, end) = params.bounds(params::now())?;
         let selectors = params.get("query").map(selector).transpose()?;
-        let logs = Arc::clone(&self.logs);
         self.in_turn(move || {
             let selectors: Vec<Pipeline> = selectors.into_iter().collect();
             let streams = streams(&logs.snapshot(), start, end, &selectors);
@@ -203,7 +214,7 @@ impl Loki {
         .await
     }
 
-    async fn series(&self, params: Params) -> Result<Vec<u8>, Refusal> {
+    async fn series(&self, logs: Arc<LogStore>, params: Params) -> Result<Vec<u8>, Refusal> {
         let (start, end) = params.bounds(params::now())?;
         let mut matches: Vec<&str> = params.all("match").chain(params.all("match[]")).collect();
         // `{}` alone stands for every stream.
@@ -216,7 +227,6 @@ impl Loki {
             .into_iter()
             .map(selector)
             .collect::<Result<_, _>>()?;
-        let logs = Arc::clone(&self.logs);
         self.in_turn(move || encode::series(&streams(&logs.snapshot(), start, end, &selectors)))
             .await
     }

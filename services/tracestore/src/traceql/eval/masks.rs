@@ -84,7 +84,9 @@ impl<'q, 'c> Masks<'q, 'c> {
                 let found = self
                     .relate
                     .select(relation, selection, left.iter(), right.iter());
-                found.into_iter().for_each(|row| rows.insert(row));
+                for row in found {
+                    rows.insert(row);
+                }
                 rows
             }
         })
