@@ -11,6 +11,10 @@ up *args:
 load *args:
     cargo run --release -- load {{ args }}
 
+# prove the whole pipeline: requests, traces, searches, one verdict
+smoke *args:
+    cargo run --release -- smoke {{ args }}
+
 # all tests that need nothing but Rust
 test:
     cargo test

@@ -5,10 +5,10 @@ mod support;
 use std::fs;
 
 use clap::CommandFactory as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use tdemo::args::Cli;
 
-use support::{code, run, tdemo, text};
+use support::{code, run, tdemo, text, valid_json};
 
 #[test]
 fn config_shows_which_won_and_no_secret() {
@@ -54,7 +54,7 @@ fn config_shows_which_won_and_no_secret() {
         );
     }
     let json_form = config(&["--json"]);
-    let settings: Value = serde_json::from_slice(&json_form.stdout).unwrap();
+    let settings = valid_json(&json_form, include_str!("../schema/config.schema.json"));
     assert_eq!(
         settings["settings"]["loki-url"],
         json!({"value": "http://variable:3100", "origin": {"kind": "variable", "name": "TDEMO_LOKI_URL"}})

@@ -11,7 +11,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use support::{Site, Up, code, tdemo, text};
+use support::{Site, Up, code, tdemo, text, valid_json};
+
+const SEARCH_SCHEMA: &str = include_str!("../schema/trace-search.schema.json");
 
 /// The program with a state directory of its own.
 fn with_state<'a>(state: &Path, args: impl IntoIterator<Item = &'a str>) -> Command {
@@ -111,7 +113,7 @@ fn saved_runs_are_searched_with_traceql() {
     assert_eq!(text(&bad.stdout), "");
 
     let json = run_with_state(state.path(), ["trace", "--query", "{}", "--json"]);
-    let listed: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let listed = valid_json(&json, SEARCH_SCHEMA);
     assert_eq!(listed["traces"][0]["trace_id"], id.as_str());
 }
 
@@ -133,7 +135,7 @@ fn a_file_of_the_collector_is_read_and_served() {
             "--json",
         ],
     );
-    let listed: Value = serde_json::from_slice(&searched.stdout).unwrap();
+    let listed = valid_json(&searched, SEARCH_SCHEMA);
     let failed = listed["traces"].as_array().unwrap();
     assert_eq!(
         failed.len(),

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{PATIENCE, code, tdemo, text};
+use crate::support::{PATIENCE, code, tdemo, valid_json};
 
 /// What the proxy does to the spans of one export.
 pub(crate) type Rewrite = fn(&mut [ResourceSpans]);
@@ -204,16 +204,7 @@ pub(crate) async fn smoke(args: &[&str]) -> Output {
 
 /// The JSON verdict of a run, valid by the published schema.
 pub(crate) fn verdict(output: &Output) -> Value {
-    let schema: Value =
-        serde_json::from_str(include_str!("../../schema/smoke.schema.json")).unwrap();
-    let verdict: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(&verdict)
-        .map(|error| format!("{} {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{verdict:#}");
+    let verdict = valid_json(output, include_str!("../../schema/smoke.schema.json"));
     assert_eq!(
         code(output),
         i32::from(verdict["verdict"] == "fail"),

@@ -74,17 +74,21 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
 
 /// A load report: valid by the published schema.
 pub(crate) fn report(output: &Output) -> Value {
-    let schema: Value =
-        serde_json::from_str(include_str!("../../schema/load.schema.json")).unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout)
+    valid_json(output, include_str!("../../schema/load.schema.json"))
+}
+
+/// The JSON on stdout, valid by a published schema.
+pub(crate) fn valid_json(output: &Output, schema: &str) -> Value {
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let printed: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator
-        .iter_errors(&report)
+        .iter_errors(&printed)
         .map(|error| format!("{} {error}", error.instance_path()))
         .collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{report:#}");
-    report
+    assert!(errors.is_empty(), "{errors:#?}\n{printed:#}");
+    printed
 }
 
 /// A started program, killed with the test if it has not ended by itself.
