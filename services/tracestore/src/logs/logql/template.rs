@@ -199,7 +199,9 @@ mod tests {
             Ok(34)
         );
         assert_eq!(
-            render(&"{{__line__}}".repeat(3)).as_deref(),
+            render(&"{{__line__}}".repeat(3))
+                .as_deref()
+                .map_err(String::as_str),
             Err("too long")
         );
     }
