@@ -122,7 +122,7 @@ pub struct SmokeArgs {
     #[arg(long, value_name = "D", default_value_t = DEFAULT_DEADLINE.into())]
     deadline: humantime::Duration,
 
-    /// Where the evidence goes [default: smoke-<trace>.json here, when it fails]
+    /// Where the evidence goes [default: when it fails, smoke-TRACE.json here]
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
 

@@ -113,7 +113,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Reads the value of [`HEADERS_VARIABLE`].
+    /// Reads the value of `TDEMO_HEADERS`.
     ///
     /// # Errors
     /// It is no list of `name=value`.

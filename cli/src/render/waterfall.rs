@@ -3,7 +3,7 @@
 //! what is missing. `cmd::trace` prints it.
 //!
 //! Names and values are somebody else's data and pass through
-//! [`cells::harmless`]. Colour only repeats what marks and words say; the
+//! [`harmless`]. Colour only repeats what marks and words say; the
 //! caller's writer takes it out where it is not wanted.
 
 mod details;
