@@ -130,6 +130,11 @@ impl Search<'_> {
 
     fn chunk(&mut self, chunk: &Chunk, at: usize, answer: &mut Answer) {
         let pipeline = self.query.pipeline;
+        let hint = pipeline.trace().filter(|_| chunk.knows_traces());
+        let by_index = hint.filter(|hint| !hint.or_in_line);
+        if by_index.is_some_and(|hint| chunk.trace(hint.id).next().is_none()) {
+            return;
+        }
         let selected: Vec<bool> = chunk
             .origins()
             .iter()
@@ -138,14 +143,13 @@ impl Search<'_> {
         if !selected.contains(&true) {
             return;
         }
-        let hint = pipeline.trace().filter(|_| chunk.knows_traces());
-        match hint {
-            Some(hint) if !hint.or_in_line => {
+        match by_index {
+            Some(hint) => {
                 for row in chunk.trace(hint.id) {
                     self.row(chunk, at, row, &selected, answer);
                 }
             }
-            _ => {
+            None => {
                 for row in 0..u32::try_from(chunk.len()).unwrap_or(u32::MAX) {
                     let other_trace = hint.is_some_and(|hint| {
                         let id = chunk.trace_id(row);

@@ -52,6 +52,13 @@ pub struct Page {
     pub missed: u64,
 }
 
+impl Page {
+    /// Whether there is nothing in it to tell the reader.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.missed == 0
+    }
+}
+
 /// A reader's place in the log.
 #[derive(Debug)]
 pub struct Tail {
@@ -117,8 +124,8 @@ impl Tail {
         arrival.map(|(at, _)| *at + self.options.delay)
     }
 
-    /// Reads the next page of what is due. An empty page only says that the records that came
-    /// are not wanted.
+    /// Reads the next page of what is due. An [empty](Page::is_empty) page only says that the
+    /// records that came are not wanted.
     pub fn read(&mut self, snapshot: &Snapshot, now: Instant) -> Page {
         if snapshot.first() > self.next {
             self.missed += snapshot.first() - self.next;
@@ -131,10 +138,8 @@ impl Tail {
         if let Some(end) = self.arrived_before(now, self.options.delay) {
             page.entries = self.entries(snapshot, end);
         }
-        if !page.entries.is_empty() {
-            page.skipped = std::mem::take(&mut self.skipped);
-            page.missed = std::mem::take(&mut self.missed);
-        }
+        page.skipped = std::mem::take(&mut self.skipped);
+        page.missed = std::mem::take(&mut self.missed);
         let next = self.next;
         self.arrivals.retain(|(_, end)| *end > next);
         page

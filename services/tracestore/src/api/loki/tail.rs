@@ -307,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Follower<S> {
         });
         let (tail, page) = read.await.ok()?;
         self.tail = tail;
-        if page.entries.is_empty() || self.send_page(&page).await {
+        if page.is_empty() || self.send_page(&page).await {
             Some(self)
         } else {
             None
