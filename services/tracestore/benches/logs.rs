@@ -49,7 +49,8 @@ fn text(key: &str, value: &str) -> KeyValue {
 }
 
 fn trace_id(trace: u64) -> [u8; 16] {
-    (u128::from(trace + 1) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes()
+    let spread = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    u128::from(trace + 1).wrapping_mul(spread).to_be_bytes()
 }
 
 fn record(n: u64) -> LogRecord {
