@@ -225,7 +225,8 @@ impl<S: Signal> Worker<S> {
     }
 
     fn take_batch(&mut self) -> (Vec<S>, u64) {
-        let mut items = Vec::new();
+        let waiting = usize::try_from(self.waiting()).unwrap_or(usize::MAX);
+        let mut items = Vec::with_capacity(waiting.min(self.inlet.batch.max_batch_items));
         let mut bytes = 0;
         while items.len() < self.inlet.batch.max_batch_items {
             let next = self

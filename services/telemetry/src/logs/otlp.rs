@@ -4,7 +4,7 @@
 //! that export run without this layer, so that nothing that happens on the way
 //! of a record can make another.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -171,6 +171,10 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add_text(field, format!("{value:?}"));
+        // Holds most messages without growing.
+        let mut text = String::with_capacity(64);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{value:?}");
+        self.add_text(field, text);
     }
 }
