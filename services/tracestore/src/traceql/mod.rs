@@ -12,6 +12,7 @@ mod lenient;
 mod lexer;
 pub(crate) mod literal;
 mod parse_expr;
+mod parse_pipeline;
 mod parser;
 mod print;
 

@@ -10,3 +10,4 @@ mod roundtrip;
 #[path = "../store/running.rs"]
 mod running;
 mod semantics;
+mod traces;

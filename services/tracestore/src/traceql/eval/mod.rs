@@ -11,6 +11,7 @@ mod masks;
 mod pipeline;
 mod plan;
 mod relate;
+mod row_test;
 mod run;
 mod shown;
 mod tables;

@@ -63,7 +63,9 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
             if !slots.has(slot) || !wanted(slot) {
                 continue;
             }
-            let mut rows: Vec<Row> = self.view.chunk.trace_rows(slot).collect();
+            let spans = self.view.chunk.traces()[slot as usize].spans;
+            let mut rows = Vec::with_capacity(spans as usize);
+            rows.extend(self.view.chunk.trace_rows(slot));
             if let Ok(selected) = &first {
                 rows.retain(|&row| selected.has(row));
             }
@@ -120,16 +122,15 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
                 op,
                 value,
             } => {
-                let mut kept = Vec::with_capacity(input.len());
-                for mut spanset in input {
-                    let Some(scalar) = self.aggregate(*function, argument, &spanset.rows) else {
-                        continue;
-                    };
-                    if scalar.compares(*op, value, None) {
+                let mut kept = input;
+                kept.retain_mut(|spanset| {
+                    let scalar = self.aggregate(*function, argument, &spanset.rows);
+                    let scalar = scalar.filter(|scalar| scalar.compares(*op, value, None));
+                    scalar.is_some_and(|scalar| {
                         spanset.attributes.push((label, scalar));
-                        kept.push(spanset);
-                    }
-                }
+                        true
+                    })
+                });
                 Ok(kept)
             }
         }
@@ -243,7 +244,10 @@ impl<'q, 'c> ChunkRun<'q, 'c> {
         let Some(function) = function else {
             return Some(Value::Int(i64::try_from(rows.len()).unwrap_or(i64::MAX)));
         };
-        let read = |&row: &Row| argument.value(&|attribute| self.view.value(attribute, row));
+        let read = |&row: &Row| match argument {
+            Calc::Field(attribute) => self.view.value(attribute, row),
+            computed => computed.value(&|attribute| self.view.value(attribute, row)),
+        };
         let values = rows.iter().map(read).filter(|value| *value != Value::Nil);
         match function {
             AggregateFn::Max => values.max_by(Value::total_order),
