@@ -5,15 +5,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tdemo_services::{Settings, Tier};
 use tdemo_telemetry::TelemetrySettings;
-use tdemo_telemetry::settings::ExporterSettings;
+use tdemo_telemetry::settings::{ExporterSettings, LogExportSettings};
 use tdemo_tracestore::Limits;
 
 /// Variables that would point the stack's telemetry elsewhere or rename its
 /// services. The stack keeps its own names and its own receiver.
-const IGNORED: [&str; 3] = [
+const IGNORED: [&str; 5] = [
     "OTEL_SERVICE_NAME",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    "OTEL_LOGS_EXPORTER",
 ];
 /// Variables of the single services that the stack decides by itself.
 const OWN: [&str; 3] = ["LISTEN", "MIDDLEWARE_URL", "BACKEND_URL"];
@@ -127,7 +129,10 @@ impl StackConfig {
                 env(name)
             }
         };
-        let mut telemetry = TelemetrySettings::from_env(&seen, TelemetrySettings::default())?;
+        let mut defaults = TelemetrySettings::default();
+        // The stack always exports its log: the bounds are the environment's.
+        defaults.logs.otlp = Some(LogExportSettings::default());
+        let mut telemetry = TelemetrySettings::from_env(&seen, defaults)?;
         telemetry
             .resource_attributes
             .retain(|(key, _)| !key.starts_with("service."));
@@ -178,6 +183,8 @@ mod tests {
             ("BACKEND_URL", "https://elsewhere"),
             ("OTEL_SERVICE_NAME", "mine"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "not even a URL"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "77"),
             ("OTEL_RESOURCE_ATTRIBUTES", "service.name=mine,team=a"),
         ])
         .unwrap();
@@ -186,9 +193,15 @@ mod tests {
         assert_eq!(config.telemetry.service_name, None);
         let team = [("team".to_owned(), "a".to_owned())];
         assert_eq!(config.telemetry.resource_attributes, team);
+        let logs = config.telemetry.logs.otlp.unwrap();
+        assert_eq!(logs.batch.max_queue_items, 77);
         assert_eq!(
             config.ignored,
-            ["OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+            [
+                "OTEL_SERVICE_NAME",
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "OTEL_LOGS_EXPORTER"
+            ]
         );
     }
 
@@ -197,7 +210,7 @@ mod tests {
         let error = config(&[("BACKEND_WORK", "soon")]).unwrap_err().to_string();
         assert!(error.contains("BACKEND_WORK"), "{error}");
         let mut config = config(&[]).unwrap();
-        let error = config.export_also_to("--otlp-endpoint", "nowhere");
+        let error = config.export_also_to("--otlp-endpoint", "ftp://nowhere");
         let error = error.unwrap_err().to_string();
         assert!(error.contains("--otlp-endpoint"), "{error}");
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tdemo_services::{RunSummary, Settings};
-use tdemo_telemetry::settings::{ExporterSettings, Protocol};
+use tdemo_telemetry::settings::{ExporterSettings, LogExportSettings, Protocol};
 use tdemo_telemetry::{LedgerSnapshot, LogSink, ResourceInfo, Telemetry, TelemetrySettings};
 use tdemo_trace::{Completeness, Owed, Trace, TraceId};
 use tdemo_tracestore::{Store, run_api, run_otlp_grpc, run_otlp_http};
@@ -106,19 +106,20 @@ pub struct Ledgers {
     pub backend: LedgerSnapshot,
 }
 
-/// What became of all spans on their way to one receiver, over all services.
+/// What became of all spans, or log records, on their way to one receiver, over
+/// all services.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Spans the receiver acknowledged.
+    /// What the receiver acknowledged.
     pub exported: u64,
-    /// Spans given up because there was no room to keep them.
+    /// What was given up because there was no room to keep it.
     pub dropped: u64,
-    /// Spans the receiver refused, or never took before the deadline.
+    /// What the receiver refused, or never took before the deadline.
     pub failed: u64,
 }
 
 impl Settled {
-    /// Spans that never arrived.
+    /// How many never arrived.
     pub fn lost(&self) -> u64 {
         self.dropped + self.failed
     }
@@ -139,10 +140,14 @@ pub struct Summary {
     pub traces: u64,
     /// Spans that the store took in, from whomever.
     pub spans: u64,
+    /// Log records that the store took in, from whomever.
+    pub records: u64,
     /// The services' spans on their way to the stack's own receiver.
     pub own: Settled,
     /// The services' spans on their way to all mirrors.
     pub mirrors: Settled,
+    /// The services' log records on their way to the stack's own receiver.
+    pub logs: Settled,
     /// Requests cut off because the deadline to stop had passed.
     pub cut_off: u64,
 }
@@ -318,6 +323,7 @@ impl Stack {
         }
         for telemetry in &telemetries {
             summary.own.add(telemetry.ledger());
+            summary.logs.add(telemetry.log_ledger());
             for mirror in telemetry.mirror_ledgers() {
                 summary.mirrors.add(mirror);
             }
@@ -332,6 +338,7 @@ impl Stack {
         let stored = self.store.stats();
         summary.traces = stored.traces_created;
         summary.spans = stored.spans_stored;
+        summary.records = self.store.logs().stats().received;
         summary
     }
 }
@@ -384,8 +391,8 @@ async fn bind(part: Part, address: SocketAddr) -> Result<(TcpListener, String), 
     Ok((listener, format!("http://{bound}")))
 }
 
-/// The telemetry of one service: the stack's own receiver and names, no sink
-/// for its log lines.
+/// The telemetry of one service: the stack's own receiver and names; its log
+/// goes to that receiver, and nowhere as lines.
 fn service_telemetry(
     part: Part,
     settings: &TelemetrySettings,
@@ -394,8 +401,13 @@ fn service_telemetry(
     let mut settings = settings.clone();
     settings.service_name = None;
     settings.logs.sink = LogSink::none();
-    settings.exporter = ExporterSettings::for_base("otlp_grpc", Protocol::Grpc, otlp_grpc)
+    let receiver = ExporterSettings::for_base("otlp_grpc", Protocol::Grpc, otlp_grpc)
         .expect("the address of a listener makes a URL");
+    settings.logs.otlp = Some(LogExportSettings {
+        exporter: receiver.clone(),
+        batch: settings.logs.otlp.take().unwrap_or_default().batch,
+    });
+    settings.exporter = receiver;
     let resource = ResourceInfo::new(part.to_string(), env!("CARGO_PKG_VERSION"));
     Telemetry::start(settings, resource).map_err(|source| StartError::Telemetry { part, source })
 }

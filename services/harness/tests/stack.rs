@@ -100,6 +100,9 @@ async fn a_stop_right_after_the_last_answer_loses_nothing() {
     assert_eq!(summary.requests, 400);
     assert_eq!((summary.traces, summary.spans), (400, 3_200));
     assert_eq!((summary.own.exported, summary.own.lost()), (3_200, 0));
+    // Every tier logs every request.
+    assert_eq!((summary.logs.exported, summary.logs.lost()), (1_200, 0));
+    assert_eq!(summary.records, 1_200);
     assert_eq!(summary.cut_off, 0);
 }
 
