@@ -64,6 +64,7 @@ fn searches(c: &mut Criterion) {
     for request in demo::requests(0..TRACES, TRACES_A_REQUEST) {
         store.insert(&wire::decode(&request).unwrap());
     }
+    assert_eq!(store.stats().spans, TRACES * demo::SPANS);
     let snapshot = store.snapshot();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let run = |text: &str, threads: usize| -> Vec<FoundTrace> {

@@ -14,8 +14,8 @@ use tdemo_tracestore::{Limits, Store, wire};
 pub(crate) const START: u64 = 1_700_000_000_000_000_000;
 pub(crate) const MS: u64 = 1_000_000;
 const INTERNAL: i32 = 1;
-const SERVER: i32 = 2;
-const CLIENT: i32 = 3;
+pub(crate) const SERVER: i32 = 2;
+pub(crate) const CLIENT: i32 = 3;
 
 fn attr(key: &str, value: Any) -> KeyValue {
     KeyValue {
@@ -46,7 +46,7 @@ fn array(key: &str, values: Vec<Any>) -> KeyValue {
 }
 
 /// A span of trace `trace`; parent 0 means none.
-fn span(
+pub(crate) fn span(
     trace: u8,
     id: u8,
     parent: u8,
@@ -73,7 +73,7 @@ fn span(
     }
 }
 
-fn service(name: &str, extra: Vec<KeyValue>, spans: Vec<Span>) -> ResourceSpans {
+pub(crate) fn service(name: &str, extra: Vec<KeyValue>, spans: Vec<Span>) -> ResourceSpans {
     let mut attributes = vec![text("service.name", name)];
     attributes.extend(extra);
     ResourceSpans {
@@ -253,10 +253,13 @@ pub(crate) fn store() -> Store {
             ],
         ),
     ];
+    filled(groups)
+}
+
+/// A store that was sent these spans.
+pub(crate) fn filled(resource_spans: Vec<ResourceSpans>) -> Store {
+    let request = ExportTraceServiceRequest { resource_spans };
     let store = Store::new(Limits::default());
-    let request = ExportTraceServiceRequest {
-        resource_spans: groups,
-    };
     store.insert(&wire::decode(&request.encode_to_vec()).unwrap());
     store
 }

@@ -33,18 +33,13 @@ impl Bits {
     }
 
     /// The numbers in the set, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + Clone + '_ {
-        self.0
-            .iter()
-            .zip((0..).step_by(64))
-            .flat_map(|(word, base)| {
-                let mut open = *word;
-                std::iter::from_fn(move || {
-                    let bit = (open != 0).then(|| open.trailing_zeros())?;
-                    open &= open - 1;
-                    Some(base + bit)
-                })
-            })
+    pub(super) fn iter(&self) -> Ones<'_> {
+        let (open, words) = self.0.split_first().unwrap_or((&0, &[]));
+        Ones {
+            open: *open,
+            base: 0,
+            words,
+        }
     }
 
     pub(super) fn and(mut self, other: &Bits) -> Self {
@@ -61,5 +56,53 @@ impl Bits {
             .zip(&other.0)
             .for_each(|(word, other)| *word |= other);
         self
+    }
+}
+
+/// The numbers in a set, in order.
+#[derive(Clone)]
+pub(super) struct Ones<'a> {
+    /// What is left of the word at hand, which stands for the 64 numbers from `base`.
+    open: u64,
+    base: u32,
+    words: &'a [u64],
+}
+
+impl Iterator for Ones<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        while self.open == 0 {
+            (self.open, self.words) = self
+                .words
+                .split_first()
+                .map(|(open, words)| (*open, words))?;
+            self.base += 64;
+        }
+        let bit = self.open.trailing_zeros();
+        self.open &= self.open - 1;
+        Some(self.base + bit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        let mut bits = Bits::none(200);
+        assert!(bits.is_empty());
+        for number in [0, 63, 64, 130, 199] {
+            bits.insert(number);
+        }
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 130, 199]);
+        assert!(bits.has(64) && !bits.has(65));
+        let mut other = Bits::none(200);
+        other.insert(64);
+        other.insert(65);
+        assert_eq!(bits.clone().and(&other).iter().collect::<Vec<_>>(), [64]);
+        assert_eq!(bits.or(&other).iter().count(), 6);
+        assert_eq!(Bits::none(0).iter().next(), None);
     }
 }

@@ -69,8 +69,7 @@ impl<'v, 'c> Relate<'v, 'c> {
     ) -> Vec<Row> {
         self.next_round();
         let view = self.view;
-        let (round, parents, rooted) = (self.round, view.tree.parents(), view.tree.rooted());
-        let lhs = lhs.filter(|&row| rooted[row as usize]);
+        let (round, parents) = (self.round, view.tree.parents());
         match relation {
             Relation::Child | Relation::Descendant => {
                 for row in lhs {
@@ -96,30 +95,31 @@ impl<'v, 'c> Relate<'v, 'c> {
             Relation::Sibling => {
                 let groups = self.marked.len() + view.chunk.traces().len();
                 self.counts.resize(groups, (0, 0));
-                for row in lhs {
+                let orphan = |row: Row| {
+                    parents[row as usize] == NO_ROW && view.chunk.parent_ids()[row as usize] != 0
+                };
+                for row in lhs.filter(|&row| !orphan(row)) {
                     self.marked[row as usize] = round;
                     let group = self.group(row);
-                    let before = if self.counts[group].0 == round {
-                        self.counts[group].1
-                    } else {
-                        0
-                    };
-                    self.counts[group] = (round, before + 1);
+                    let (counted, count) = self.counts[group];
+                    self.counts[group] = (round, if counted == round { count + 1 } else { 1 });
                 }
             }
         }
+        // Spans that stand in a relation hang on a root together or not at all: it is enough to ask
+        // for one of them, and only where they do.
         let found = |this: &mut Self, row: Row| {
             let marked = |row: Row| row != NO_ROW && this.marked[row as usize] == round;
             match relation {
-                _ if !rooted[row as usize] => false,
-                Relation::Child => marked(parents[row as usize]),
-                Relation::Parent | Relation::Ancestor => marked(row),
+                Relation::Child => marked(parents[row as usize]) && view.tree.is_rooted(row),
+                Relation::Parent | Relation::Ancestor => marked(row) && view.tree.is_rooted(row),
                 Relation::Sibling => {
                     let (counted, count) = this.counts[this.group(row)];
                     // A span is not its own sibling.
-                    counted == round && count > u32::from(marked(row))
+                    counted == round && count > u32::from(marked(row)) && view.tree.is_rooted(row)
                 }
-                Relation::Descendant => this.below_marked(row, parents),
+                // First of all: ancestors may run in a circle.
+                Relation::Descendant => view.tree.is_rooted(row) && this.below_marked(row, parents),
             }
         };
         rhs.filter(|&row| found(self, row) == wanted).collect()

@@ -2,9 +2,11 @@
 //! found. Called by `search`.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -98,7 +100,8 @@ pub fn search(
     let shared = Shared {
         next: AtomicUsize::new(0),
         done: AtomicBool::new(plan.is_never()),
-        found: Mutex::new(Ok(Vec::new())),
+        failed: OnceLock::new(),
+        kept: Mutex::default(),
     };
     let work = || {
         while !shared.done.load(Ordering::Relaxed) {
@@ -108,7 +111,7 @@ pub fn search(
             };
             if let Err(error) = search_chunk(plan, chunk, bounds, &shared) {
                 shared.done.store(true, Ordering::Relaxed);
-                *shared.found.lock() = Err(error);
+                _ = shared.failed.set(error);
             }
         }
     };
@@ -128,7 +131,10 @@ pub fn search(
             work();
         });
     }
-    shared.found.into_inner()
+    match shared.failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(shared.kept.into_inner().traces),
+    }
 }
 
 /// What the threads of a search share.
@@ -136,42 +142,60 @@ struct Shared {
     /// Chunks taken so far.
     next: AtomicUsize,
     done: AtomicBool,
-    found: Mutex<Result<Vec<FoundTrace>, EvalError>>,
+    failed: OnceLock<EvalError>,
+    kept: Mutex<Kept>,
+}
+
+/// The traces of the answer, so far.
+#[derive(Default)]
+struct Kept {
+    traces: Vec<FoundTrace>,
+    /// Starts and places of all of them, the oldest on top; only where the newest are wanted.
+    oldest: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+impl Kept {
+    /// Whether there is room for a trace that starts then: any, or in place of an older one.
+    fn takes(&self, plan: &Plan, bounds: &Bounds, start_ns: u64) -> bool {
+        bounds.limit.is_none_or(|limit| self.traces.len() < limit)
+            || (plan.most_recent
+                && self
+                    .oldest
+                    .peek()
+                    .is_some_and(|Reverse((oldest, _))| *oldest < start_ns))
+    }
+
+    /// Adds a trace for which there is room.
+    fn add(&mut self, plan: &Plan, bounds: &Bounds, trace: FoundTrace) {
+        let start_ns = trace.start_ns;
+        let full = bounds.limit.is_some_and(|limit| self.traces.len() >= limit);
+        let replaced = if full { self.oldest.pop() } else { None };
+        let place = if let Some(Reverse((_, place))) = replaced {
+            self.traces[place] = trace;
+            place
+        } else {
+            self.traces.push(trace);
+            self.traces.len() - 1
+        };
+        if plan.most_recent {
+            self.oldest.push(Reverse((start_ns, place)));
+        }
+    }
 }
 
 impl Shared {
-    /// Whether a trace that starts then would be kept: there is room, or it is newer than the oldest.
     fn takes(&self, plan: &Plan, bounds: &Bounds, start_ns: u64) -> bool {
-        let (Some(limit), Ok(found)) = (bounds.limit, &*self.found.lock()) else {
-            return true;
-        };
-        found.len() < limit
-            || (plan.most_recent && found.iter().any(|trace| trace.start_ns < start_ns))
+        self.kept.lock().takes(plan, bounds, start_ns)
     }
 
     fn add(&self, plan: &Plan, bounds: &Bounds, trace: FoundTrace) -> ControlFlow<()> {
-        let mut guard = self.found.lock();
-        let (Ok(found), limit) = (&mut *guard, bounds.limit) else {
+        let mut kept = self.kept.lock();
+        if kept.takes(plan, bounds, trace.start_ns) {
+            kept.add(plan, bounds, trace);
+        }
+        if !plan.most_recent && !kept.takes(plan, bounds, 0) {
+            self.done.store(true, Ordering::Relaxed);
             return ControlFlow::Break(());
-        };
-        match limit {
-            Some(limit) if found.len() >= limit => {
-                if !plan.most_recent {
-                    self.done.store(true, Ordering::Relaxed);
-                    return ControlFlow::Break(());
-                }
-                let oldest = found.iter_mut().min_by_key(|known| known.start_ns);
-                if let Some(oldest) = oldest.filter(|oldest| oldest.start_ns < trace.start_ns) {
-                    *oldest = trace;
-                }
-            }
-            _ => {
-                found.push(trace);
-                if Some(found.len()) == limit && !plan.most_recent {
-                    self.done.store(true, Ordering::Relaxed);
-                    return ControlFlow::Break(());
-                }
-            }
         }
         ControlFlow::Continue(())
     }

@@ -4,7 +4,7 @@
 //! A span takes part in structural relations only if its ancestors lead to a span without parent id:
 //! a trace whose root is missing has no structure (Tempo's rule).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use crate::model::{Chunk, NO_ROW, Row, Slot};
 
@@ -23,15 +23,24 @@ pub(super) struct Nested {
 
 pub(super) struct Tree<'c> {
     chunk: &'c Chunk,
-    rooted: OnceCell<Vec<bool>>,
+    /// What is known of each row; empty before anybody asks.
+    rooted: RefCell<Vec<State>>,
     nested: OnceCell<Vec<Nested>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Unknown,
+    /// On the way up from the row at hand: met again, it is a circle.
+    Walked,
+    Known(bool),
 }
 
 impl<'c> Tree<'c> {
     pub(super) fn new(chunk: &'c Chunk) -> Self {
         Tree {
             chunk,
-            rooted: OnceCell::new(),
+            rooted: RefCell::default(),
             nested: OnceCell::new(),
         }
     }
@@ -41,64 +50,51 @@ impl<'c> Tree<'c> {
         self.chunk.parents()
     }
 
-    /// Whether each row hangs on a root.
-    pub(super) fn rooted(&self) -> &[bool] {
-        self.rooted
-            .get_or_init(|| find_rooted(self.chunk.parents(), self.chunk.parent_ids()))
+    /// Whether a row hangs on a root. No row is walked over twice.
+    pub(super) fn is_rooted(&self, row: Row) -> bool {
+        let mut states = self.rooted.borrow_mut();
+        states.resize(self.chunk.rows() as usize, State::Unknown);
+        let (parents, parent_ids) = (self.chunk.parents(), self.chunk.parent_ids());
+        let mut here = row as usize;
+        let rooted = loop {
+            match states[here] {
+                State::Known(rooted) => break rooted,
+                State::Walked => break false,
+                State::Unknown => states[here] = State::Walked,
+            }
+            match parents[here] {
+                NO_ROW => break parent_ids[here] == 0,
+                parent => here = parent as usize,
+            }
+        };
+        // The same way again: all of it shares the answer.
+        let mut here = row as usize;
+        while states[here] == State::Walked {
+            states[here] = State::Known(rooted);
+            match parents[here] {
+                NO_ROW => break,
+                parent => here = parent as usize,
+            }
+        }
+        rooted
     }
 
     /// A row's place in its tree.
     pub(super) fn nested(&self, row: Row) -> Nested {
-        self.nested
-            .get_or_init(|| number(self.chunk, self.rooted()))[row as usize]
+        self.nested.get_or_init(|| number(self.chunk))[row as usize]
     }
-}
-
-fn find_rooted(parents: &[Row], parent_ids: &[u64]) -> Vec<bool> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum State {
-        Unknown,
-        /// On the way up from the row at hand: met again, it is a circle.
-        Walked,
-        Known(bool),
-    }
-    let mut states = vec![State::Unknown; parents.len()];
-    let mut path = Vec::new();
-    for start in 0..parents.len() {
-        let mut row = start;
-        let rooted = loop {
-            match states[row] {
-                State::Known(rooted) => break rooted,
-                State::Walked => break false,
-                State::Unknown => {}
-            }
-            states[row] = State::Walked;
-            path.push(row);
-            match parents[row] {
-                NO_ROW => break parent_ids[row] == 0,
-                parent => row = parent as usize,
-            }
-        };
-        for row in path.drain(..) {
-            states[row] = State::Known(rooted);
-        }
-    }
-    states
-        .into_iter()
-        .map(|state| state == State::Known(true))
-        .collect()
 }
 
 /// Numbers every live trace of the chunk.
-fn number(chunk: &Chunk, rooted: &[bool]) -> Vec<Nested> {
-    let mut nested = vec![Nested::default(); rooted.len()];
+fn number(chunk: &Chunk) -> Vec<Nested> {
+    let mut nested = vec![Nested::default(); chunk.rows() as usize];
     for slot in chunk.live_slots() {
-        number_trace(chunk, slot, rooted, &mut nested);
+        number_trace(chunk, slot, &mut nested);
     }
     nested
 }
 
-fn number_trace(chunk: &Chunk, slot: Slot, rooted: &[bool], nested: &mut [Nested]) {
+fn number_trace(chunk: &Chunk, slot: Slot, nested: &mut [Nested]) {
     let parents = chunk.parents();
     let mut rows: Vec<Row> = chunk.trace_rows(slot).collect();
     rows.sort_by_key(|&row| {
@@ -118,7 +114,7 @@ fn number_trace(chunk: &Chunk, slot: Slot, rooted: &[bool], nested: &mut [Nested
     let mut roots = Vec::new();
     for &row in &rows {
         match parents[row as usize] {
-            NO_ROW if rooted[row as usize] => roots.push(row),
+            NO_ROW if chunk.parent_ids()[row as usize] == 0 => roots.push(row),
             NO_ROW => {}
             parent => {
                 edges.push((parent, row));
