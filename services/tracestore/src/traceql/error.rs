@@ -35,7 +35,7 @@ pub enum ErrorKind {
     Invalid,
     /// The query uses a metrics function (`rate()` and its like), which a search does not answer.
     Metrics,
-    /// The query is longer or more deeply nested than the limits in [`super::parser`] allow.
+    /// The query is longer or more deeply nested than the limits in the parser allow.
     TooLarge,
 }
 
