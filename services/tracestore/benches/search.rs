@@ -3,9 +3,9 @@
 //!
 //! `cargo bench -p tdemo-tracestore --bench search`
 //!
-//! Prints the median and the 99th percentile of 200 runs: on the clock, on as many threads as there
-//! are processors; and in CPU time, on one thread, which other work on the machine blurs less. Then
-//! lets criterion measure the former.
+//! Prints the median and the 99th percentile of 200 runs on the clock, on as many threads as there
+//! are processors, and the CPU time of a run on one thread, which other work on the machine blurs
+//! less. Then lets criterion measure the former.
 
 #![expect(
     clippy::unwrap_used,
@@ -79,29 +79,27 @@ fn searches(c: &mut Criterion) {
         for query in queries {
             let found = run(query, threads).len();
             assert!(group == "soon" || found == 0, "{query} found {found}");
-            let clock = percentiles(|| {
-                let start = Instant::now();
-                black_box(run(query, threads));
-                start.elapsed()
-            });
-            let cpu = percentiles(|| {
-                let before = cpu_time();
+            let (median, p99) = percentiles(|| black_box(run(query, threads)).len());
+            let before = cpu_time();
+            for _ in 0..RUNS {
                 black_box(run(query, 1));
-                cpu_time().saturating_sub(before)
-            });
-            println!(
-                "{query}: {found} found; {threads} threads: median {:.2?}, p99 {:.2?}; CPU: median {:.2?}, p99 {:.2?}",
-                clock.0, clock.1, cpu.0, cpu.1
-            );
+            }
+            let cpu = cpu_time().saturating_sub(before) / u32::try_from(RUNS).unwrap();
+            println!("{query}: {found} found; median {median:.2?}, p99 {p99:.2?}; CPU {cpu:.2?}");
             criterion.bench_function(*query, |b| b.iter(|| run(query, threads)));
         }
         criterion.finish();
     }
 }
 
-/// The median and the 99th percentile of [`RUNS`] measurements.
-fn percentiles(measure: impl FnMut() -> Duration) -> (Duration, Duration) {
-    let mut times: Vec<Duration> = std::iter::repeat_with(measure).take(RUNS).collect();
+/// The median and the 99th percentile of [`RUNS`] runs on the clock.
+fn percentiles(run: impl Fn() -> usize) -> (Duration, Duration) {
+    let timed = || {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    };
+    let mut times: Vec<Duration> = std::iter::repeat_with(timed).take(RUNS).collect();
     times.sort_unstable();
     (times[RUNS / 2], times[RUNS * 99 / 100])
 }
