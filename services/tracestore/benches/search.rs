@@ -94,12 +94,12 @@ fn searches(c: &mut Criterion) {
 
 /// The median and the 99th percentile of [`RUNS`] runs on the clock.
 fn percentiles(run: impl Fn() -> usize) -> (Duration, Duration) {
-    let timed = || {
+    let one = || {
         let start = Instant::now();
         run();
         start.elapsed()
     };
-    let mut times: Vec<Duration> = std::iter::repeat_with(timed).take(RUNS).collect();
+    let mut times: Vec<Duration> = std::iter::repeat_with(one).take(RUNS).collect();
     times.sort_unstable();
     (times[RUNS / 2], times[RUNS * 99 / 100])
 }

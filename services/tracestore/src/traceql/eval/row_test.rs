@@ -10,12 +10,8 @@ use crate::traceql::ast::{Attribute, BinaryOp, Intrinsic, Scope};
 /// A single test.
 pub(super) fn test<'q>(condition: &'q Condition, view: &'q View<'_>) -> RowTest<'q> {
     let chunk = view.chunk;
-    if condition.group().is_some() {
-        return together(
-            condition.group().unwrap_or(Group::Events),
-            std::slice::from_ref(condition),
-            view,
-        );
+    if let Some(group) = condition.group() {
+        return together(group, std::slice::from_ref(condition), view);
     }
     match &condition.attribute {
         Attribute::Intrinsic(intrinsic) => intrinsic_test(*intrinsic, condition, view),

@@ -126,7 +126,8 @@ pub fn search(
     } else {
         std::thread::scope(|scope| {
             for _ in 0..helpers {
-                scope.spawn(work);
+                // Where the system gives no more threads, those there are do the work.
+                _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });
