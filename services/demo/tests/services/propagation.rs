@@ -133,27 +133,29 @@ async fn the_next_tier_gets_the_client_span_and_the_rest_whole() {
 async fn no_empty_header_is_sent_and_an_unsampled_context_goes_on() {
     let (next, mut recorded) = recorder().await;
     let (frontend, _receiver) = lone(calling(Tier::Frontend, next)).await;
-    let unsampled = PARENT.replace("-01", "-00");
-    get_with(
-        frontend.address,
-        "/api/process",
-        &[("traceparent", &unsampled), ("tracestate", "")],
-    )
-    .await;
-    let sent = recorded.recv().await.unwrap();
-    let traceparent = sent["traceparent"].to_str().unwrap();
-    assert!(
-        traceparent.starts_with(&PARENT[..35]) && traceparent.ends_with("-00"),
-        "{traceparent}"
-    );
-    assert!(
-        !traceparent.contains(&PARENT[36..52]),
-        "the parent is the frontend's span: {traceparent}"
-    );
-    assert!(
-        !sent.contains_key("tracestate") && !sent.contains_key("baggage"),
-        "{sent:?}"
-    );
+    for flags in ["-00", "-02"] {
+        let unsampled = PARENT.replace("-01", flags);
+        get_with(
+            frontend.address,
+            "/api/process",
+            &[("traceparent", &unsampled), ("tracestate", "")],
+        )
+        .await;
+        let sent = recorded.recv().await.unwrap();
+        let traceparent = sent["traceparent"].to_str().unwrap();
+        assert!(
+            traceparent.starts_with(&PARENT[..35]) && traceparent.ends_with(flags),
+            "{traceparent}"
+        );
+        assert!(
+            !traceparent.contains(&PARENT[36..52]),
+            "the parent is the frontend's span: {traceparent}"
+        );
+        assert!(
+            !sent.contains_key("tracestate") && !sent.contains_key("baggage"),
+            "{sent:?}"
+        );
+    }
 }
 
 #[tokio::test]
