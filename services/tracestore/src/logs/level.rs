@@ -37,6 +37,11 @@ const WORDS: [(&str, &str); 9] = [
     ("info", "info"),
 ];
 
+/// The labels that may tell a level, in the order in which they are asked.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    [DETECTED_LEVEL].into_iter().chain(FIELDS)
+}
+
 /// The level of a record: the one it has already, else from a label or the structured metadata,
 /// else from the severity's number, else from the line; `unknown` if nothing tells.
 pub(super) fn detect<'a>(
@@ -44,11 +49,7 @@ pub(super) fn detect<'a>(
     severity_number: i32,
     line: &str,
 ) -> String {
-    if let Some(level) = [DETECTED_LEVEL]
-        .iter()
-        .chain(&FIELDS)
-        .find_map(|name| label(name))
-    {
+    if let Some(level) = names().find_map(label) {
         return known(level).map_or_else(|| level.to_owned(), str::to_owned);
     }
     let by_number = match severity_number {
