@@ -263,6 +263,7 @@ async fn start_stack(places: &Places, ctx: &Ctx) -> Result<Stack, Failure> {
             .export_also_to(place, url.as_str())
             .map_err(|error| Failure::Usage(error.to_string()))?;
     }
+    config.log_trouble_only();
     note_ignored(&config, ctx);
     Stack::start(config)
         .await

@@ -100,6 +100,8 @@ pub struct StackConfig {
     pub ignored: Vec<&'static str>,
     /// What the environment says of exporting, for [`StackConfig::export_also_to`].
     exporter: ExporterSettings,
+    /// The environment has chosen which events are logged.
+    log_filter_chosen: bool,
 }
 
 impl Default for StackConfig {
@@ -113,6 +115,7 @@ impl Default for StackConfig {
             store: Limits::default(),
             ignored: Vec::new(),
             exporter: ExporterSettings::default(),
+            log_filter_chosen: false,
         }
     }
 }
@@ -144,11 +147,21 @@ impl StackConfig {
             exporter: std::mem::take(&mut telemetry.exporter),
             telemetry,
             store: Limits::default(),
+            log_filter_chosen: is_set(env, "RUST_LOG"),
             ignored: IGNORED
                 .into_iter()
-                .filter(|name| env(name).is_some_and(|value| !value.is_empty()))
+                .filter(|name| is_set(env, name))
                 .collect(),
         })
+    }
+
+    /// Has the services log warnings and errors only, unless `RUST_LOG` says
+    /// otherwise: for a load, where a record of every request in every tier
+    /// would take more than a tenth of the throughput.
+    pub fn log_trouble_only(&mut self) {
+        if !self.log_filter_chosen {
+            self.telemetry.logs.filter = "warn".parse().expect("a level is a valid filter");
+        }
     }
 
     /// Has the services export every span to the OTLP receiver at the base URL
@@ -163,6 +176,10 @@ impl StackConfig {
         });
         Ok(())
     }
+}
+
+fn is_set(env: &dyn Fn(&str) -> Option<String>, name: &str) -> bool {
+    env(name).is_some_and(|value| !value.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -225,5 +242,18 @@ mod tests {
         assert_eq!(mirror.endpoint, "http://collector:4317/");
         assert_eq!(mirror.headers["x-key"], "secret");
         assert!(config.telemetry.exporter.headers.is_empty());
+    }
+
+    #[test]
+    fn a_load_logs_trouble_only_unless_the_environment_has_chosen() {
+        for (variables, expected) in [
+            (vec![], "warn"),
+            (vec![("RUST_LOG", " ")], "warn"),
+            (vec![("RUST_LOG", "debug")], "debug"),
+        ] {
+            let mut config = config(&variables).unwrap();
+            config.log_trouble_only();
+            assert_eq!(config.telemetry.logs.filter.to_string(), expected);
+        }
     }
 }
