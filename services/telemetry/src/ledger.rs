@@ -1,7 +1,8 @@
-//! The span ledger: what became of every span, in counters that always add up,
-//! and the one place where the queue's bound is enforced.
+//! The ledger of a queue: what became of every span, or every log record, in
+//! counters that always add up, and the one place where the queue's bound is
+//! enforced. (Below, "span" stands for either.)
 //!
-//! Written by the processor (application threads) and its worker; read by
+//! Written through the queue (application threads) and by its worker; read by
 //! anyone through [`LedgerSnapshot`], for `/metrics` and for reports.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// so the worker knows exactly which spans are still to come.
 const CLOSED: u64 = 1 << 63;
 
-/// What became of the sampled spans of one processor.
+/// What became of the sampled spans, or of the log records, on their way to one
+/// receiver.
 ///
 /// In every snapshot `ended = exported + dropped + failed + queued`; no number
 /// is ever negative, and all but `queued` only grow. Unsampled spans are not

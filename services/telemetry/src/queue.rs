@@ -1,8 +1,9 @@
 //! The bounded queue between the application's threads, which it never makes
 //! wait, and the worker that exports what comes through it.
 //!
-//! Filled by `processor` with spans and by `logs` with records. The worker (`worker.rs`) has a runtime of
-//! its own, so that flushing works from any runtime and from none.
+//! Filled by `processor` with spans and by `logs` with records. The worker
+//! (`worker.rs`) has a runtime of its own, so that flushing works from any
+//! runtime and from none.
 
 use std::sync::Arc;
 use std::sync::mpsc;

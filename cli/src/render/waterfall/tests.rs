@@ -1,3 +1,5 @@
+//! Waterfalls as people see them: layout, widths, what is said of trouble.
+
 use tdemo_trace::span::{Event, Link};
 use tdemo_trace::{Attributes, SpanId};
 

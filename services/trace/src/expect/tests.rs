@@ -1,3 +1,5 @@
+//! Expectation files: what is read, what is refused, what each finding says.
+
 use super::*;
 use crate::fixture;
 use crate::{Trace, Value};

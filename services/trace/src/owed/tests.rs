@@ -1,3 +1,5 @@
+//! What each answer owes, and what is said when it is not there.
+
 use super::*;
 use crate::fixture::{self, find, id};
 use crate::otlp;

@@ -1,3 +1,5 @@
+//! Trees of whole, torn, looped and very deep traces.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The JSON forms of OTLP and of Tempo, read and written.
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use proptest::prelude::*;
